@@ -1,0 +1,112 @@
+"""Train and evaluate on real labelled data, split by its own hints.
+
+    python benchmarks/real_data.py DATA category --backbone minilm -o runs/real-category
+
+DATA is a directory of one folder a task, each with one JSONL file a source, whose rows carry
+`split_hint` (train, validation, test, ood, near_ood, excluded) and `group`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from pointsman.core.config import apply_overrides
+from pointsman.data.prepare import PrepareOptions, load_prepared, prepare
+from pointsman.data.prepared import is_prepared
+from pointsman.data.request import SourceRequest
+from pointsman.models.weights import find_backbone
+from pointsman.pipeline.run import train_and_evaluate
+from pointsman.pipeline.steps import TrainRequest
+from pointsman.tasks.catalogue import load_task
+from pointsman.training.config import TrainOptions
+
+SPLITS = {
+    "train": "train",
+    "validation": "validation",
+    "test": "test",
+    "excluded": "drop",
+    "near_ood": "drop",
+    "ood": "drop",
+}
+TRAINED_ON = {
+    "category": ["mmlu_pro-*"],
+    "pii": ["presidio_*", "neg_*"],
+    "jailbreak": ["*"],
+    "intent": ["metatool*", "clinc150", "hwu64", "nl2bash"],
+}
+# Sources that report apart and are never trained on, as slice -> (file, strict labels).
+APART = {
+    "jailbreak": {
+        "wildjailbreak_eval": "slice:wildjailbreak-eval",
+        "xstest": "slice:xstest",
+        "awesome_chatgpt_prompts": "slice:awesome-chatgpt-prompts",
+        "awesome_vibeprompts": "slice:awesome-vibeprompts",
+        "mitre_frr": "slice:mitre-frr",
+        "arena_hard": "slice:arena-hard",
+        "tensor_trust": "slice:tensor-trust",
+    },
+}
+
+
+def requests(data: Path, task: str) -> list[SourceRequest]:
+    """Return one request a file."""
+    folder = data / task
+    files = sorted({f for pattern in TRAINED_ON[task] for f in folder.glob(f"{pattern}.jsonl")})
+    columns = {"kind": "strict"} if task == "jailbreak" else {}
+    made = []
+    for file in files:
+        apart = APART.get(task, {}).get(file.stem)
+        splits = {**SPLITS, "ood": apart or "drop"}
+        made.append(
+            SourceRequest(
+                path=str(file), columns=columns, split_field="split_hint", split_map=splits,
+                licence="see the data's own README",
+            )
+        )  # fmt: skip
+    return made
+
+
+def has_rows(file: Path, kept: set[str]) -> bool:
+    """Say whether a file has a row of a split that is kept."""
+    with file.open(encoding="utf-8") as lines:
+        return any(json.loads(line)["split_hint"] in kept for line in lines)
+
+
+def main() -> None:
+    """Run one task."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("task", choices=TRAINED_ON)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--prepared", type=Path, help="where the prepared data lies or goes")
+    parser.add_argument("--backbone", default="minilm")
+    parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
+    parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
+    args = parser.parse_args()
+
+    spec = load_task(args.task)
+    place = args.prepared or args.output / "data"
+    if not is_prepared(place):
+        wanted = [
+            request
+            for request in requests(args.data, args.task)
+            if has_rows(
+                Path(request.path or ""), {k for k, v in request.split_map.items() if v != "drop"}
+            )
+        ]
+        options = PrepareOptions.parse(apply_overrides({}, args.prepare), where="--prepare")
+        prepare(spec, wanted, place, options=options, progress=print)
+    options = TrainOptions.parse(apply_overrides({}, args.set), where="--set")
+    request = TrainRequest(
+        load_prepared(place), find_backbone(args.backbone), options, args.output,
+        {"command": "benchmarks/real_data.py", "task": args.task, "backbone": args.backbone},
+    )  # fmt: skip
+    train_and_evaluate(request, print)
+    figures = json.loads((args.output / "metrics.json").read_text())
+    print(json.dumps({k: v for k, v in figures.items() if not isinstance(v, list)}, indent=1)[:6000])
+
+
+if __name__ == "__main__":
+    main()

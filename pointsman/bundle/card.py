@@ -1,0 +1,79 @@
+"""The model card: what a bundle is, in words, for whoever finds it on a shelf."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pointsman.bundle.meta import BundleMeta, Cost
+
+
+def write_card(meta: BundleMeta) -> str:
+    """Return the README.md of a bundle as Markdown."""
+    backbone = meta.provenance.get("backbone", {})
+    parts = [
+        _front_matter(meta, backbone),
+        f"# {meta.task.title} classifier\n\n{meta.task.question}\n",
+        _labels(meta),
+        _figures(meta),
+        _cost(meta.cost) if meta.cost else "",
+        _sources(meta.provenance.get("data", {})),
+        _use(),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(meta: BundleMeta, backbone: dict[str, Any]) -> str:
+    pipeline = "token-classification" if meta.task.level == "token" else "text-classification"
+    return (
+        f"---\nlibrary_name: transformers\npipeline_tag: {pipeline}\n"
+        f"base_model: {backbone.get('origin', 'unknown')}\n"
+        f"tags: [pointsman, {meta.task.name}]\n---\n"
+    )
+
+
+def _labels(meta: BundleMeta) -> str:
+    rows = []
+    for label in meta.task.labels:
+        tools = meta.task.tools.get(label)
+        rows.append(f"- `{label}`" + (f" (tools: {', '.join(tools)})" if tools else ""))
+    return "## Labels\n\n" + "\n".join(rows) + "\n"
+
+
+def _figures(meta: BundleMeta) -> str:
+    figures = {k: v for k, v in meta.metrics.items() if isinstance(v, int | float)}
+    if not figures:
+        return "## Figures\n\nNot evaluated yet.\n"
+    rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
+    return f"## Figures on the test split\n\n| metric | value |\n| --- | --- |\n{rows}\n"
+
+
+def _cost(cost: Cost) -> str:
+    adapter = "" if cost.adapter_mb is None else f" Adapter: {cost.adapter_mb:.1f} MiB."
+    return (
+        f"## Training\n\nMethod: {cost.method}, in {cost.precision}. Trainable parameters: "
+        f"{cost.trainable_parameters:,} of {cost.parameters:,} ({cost.trainable_share:.2%}). "
+        f"Time: {cost.seconds:.0f} s, {cost.steps} steps. Peak memory: "
+        f"{cost.peak_memory_mb:.0f} MiB. Weights: {cost.weights_mb:.1f} MiB.{adapter}\n"
+    )
+
+
+def _sources(data: dict[str, Any]) -> str:
+    sources = data.get("sources", [])
+    if not sources:
+        return ""
+    rows = "\n".join(
+        f"| {source.get('name')} | {source.get('origin', '')} | {source.get('revision', '')} "
+        f"| {source.get('licence', 'unknown')} |"
+        for source in sources
+    )
+    return (
+        f"## Data\n\n| source | origin | revision | licence |\n| --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
+def _use() -> str:
+    return (
+        "## Use\n\n```python\nfrom pointsman import load\n\n"
+        'load("path/to/this/directory").predict(["a text"])\n```\n\n'
+        "The directory also loads with `transformers`' `from_pretrained`.\n"
+    )

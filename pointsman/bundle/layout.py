@@ -1,0 +1,128 @@
+"""What files a bundle holds, and how it is written, checked and found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pointsman.bundle.meta import FORMAT, BundleMeta
+from pointsman.core.errors import BundleError, ConfigError
+from pointsman.core.files import atomic_directory, read_json, sha256_file, write_json
+
+META = "bundle.json"
+CARD = "README.md"
+CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+WEIGHTS = "model.safetensors"
+ADAPTER = "adapter"
+REQUIRED = (CONFIG, TOKENIZER, WEIGHTS)
+HASHED = (*REQUIRED, TOKENIZER_CONFIG)
+
+
+def write_bundle(
+    path: Path, meta: Callable[[], BundleMeta], fill: Callable[[Path], None]
+) -> BundleMeta:
+    """Write a bundle whole, or not at all.
+
+    Args:
+        path: Directory of the bundle; an older bundle there is replaced.
+        meta: Gives what the bundle says of itself, once it is filled; hashes are added here.
+        fill: Writes weights, configuration and tokenizer into a directory.
+
+    Raises:
+        ConfigError: If something else stands at `path`.
+        StorageError: If the disk is full or read-only.
+    """
+    if path.exists() and not (path / META).is_file():
+        raise ConfigError(
+            f"{path}: a place for a bundle", got="something else", fix="choose another directory"
+        )
+    with atomic_directory(path) as temporary:
+        fill(temporary)
+        whole = meta().model_copy(update={"files": _hashes(temporary)})
+        write_meta(temporary, whole)
+    return whole
+
+
+def _hashes(path: Path) -> dict[str, str]:
+    files = [path / name for name in HASHED if (path / name).is_file()]
+    files += sorted(file for file in (path / ADAPTER).glob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): sha256_file(file) for file in files}
+
+
+def write_meta(path: Path, meta: BundleMeta) -> None:
+    """Write `bundle.json` of the bundle at `path`."""
+    write_json(path / META, meta.model_dump(mode="json"))
+
+
+def read_bundle(path: Path) -> BundleMeta:
+    """Read a bundle's metadata and check that its files are those that were packed.
+
+    Raises:
+        BundleError: If a file is missing or was changed, or the format is not known.
+    """
+    if not (path / META).is_file():
+        raise BundleError(
+            f"{path}: a bundle", got=f"no {META} in it", fix="give the directory that holds it"
+        )
+    values = read_json(path / META)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        got = values.get("format") if isinstance(values, dict) else type(values).__name__
+        raise BundleError(
+            f"{path}: a bundle of format {FORMAT}", got=got, fix="pack it again with this version"
+        )
+    try:
+        meta = BundleMeta.parse(values, where=str(path / META))
+    except ConfigError as error:
+        raise BundleError(f"{path}: a whole {META}", got=error.needed, fix=error.fix) from None
+    for name in (*REQUIRED, *meta.files):
+        _check_file(path, name, meta.files.get(name))
+    return meta
+
+
+def _check_file(path: Path, name: str, expected: str | None) -> None:
+    file = path / name
+    if not file.is_file():
+        raise BundleError(f"{path}: its file {name}", got="missing", fix="copy the bundle again")
+    if expected is None:
+        raise BundleError(f"{path}: a hash of {name} in {META}", got="none", fix="pack it again")
+    found = sha256_file(file)
+    if found != expected:
+        raise BundleError(
+            f"{path}: {name} as it was packed (sha256 {expected[:12]})",
+            got=f"a changed file (sha256 {found[:12]})",
+            fix="copy the bundle again, or pack it again",
+        )
+
+
+def find_bundles(paths: Iterable[Path]) -> list[Path]:
+    """Return the bundles at or below the given directories.
+
+    Args:
+        paths: Bundles, run directories (`run/bundle`) or directories of runs.
+
+    Raises:
+        BundleError: If a directory holds none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        here = _bundles_at(path)
+        if not here:
+            raise BundleError(
+                f"{path}: a bundle, a run, or a directory of runs",
+                got="no such directory" if not path.exists() else f"no {META} in it",
+                fix="train one with `pointsman train`, or run `make demo`",
+            )
+        found += [bundle for bundle in here if bundle not in found]
+    return found
+
+
+def _bundles_at(path: Path) -> list[Path]:
+    if (path / META).is_file():
+        return [path]
+    for pattern in (f"bundle/{META}", f"*/bundle/{META}"):
+        below = sorted(file.parent for file in path.glob(pattern))
+        if below:
+            return below
+    return []

@@ -1,0 +1,54 @@
+"""What a bundle says of itself: task, labels, thresholds, figures and where all of it came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from pointsman.core.config import Closed
+from pointsman.tasks.spec import TaskSpec
+
+FORMAT = 1
+
+
+class Cost(Closed):
+    """What training cost.
+
+    Attributes are counts of parameters, seconds, and MiB (2^20 bytes).
+    """
+
+    method: str
+    trainable_parameters: int
+    parameters: int
+    trainable_share: float
+    seconds: float
+    peak_memory_mb: float
+    weights_mb: float
+    adapter_mb: float | None = None
+    steps: int
+    precision: str
+
+
+class BundleMeta(Closed):
+    """The content of `bundle.json`."""
+
+    format: int = FORMAT
+    task: TaskSpec
+    labels: tuple[str, ...] = Field(description="Labels of the model's outputs, in index order.")
+    max_length: int = Field(description="Longest window, in tokens.")
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="Least probability at which a label is given."
+    )
+    temperature: float = Field(1.0, description="Divides the logits.")
+    metrics: dict[str, Any] = Field(default_factory=dict, description="Figures on the test split.")
+    validation: dict[str, float] = Field(
+        default_factory=dict, description="Figures of the checkpoint on the validation split."
+    )
+    cost: Cost | None = None
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="Backbone, sources, licences and split hashes."
+    )
+    recipe: dict[str, Any] = Field(default_factory=dict, description="The resolved recipe.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Libraries that made it.")
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each file.")

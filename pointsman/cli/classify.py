@@ -1,0 +1,110 @@
+"""`pointsman classify`: ask one bundle or several."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pointsman.cli.console import show_table
+
+if TYPE_CHECKING:
+    from pointsman.core.types import Prediction
+    from pointsman.runtime.predictor import Predictor
+
+
+def classify_cli(
+    bundles: list[str] = typer.Argument(
+        help="Bundles, runs or directories of runs, then the text; without a text, stdin is read."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object a text."),
+    mask: bool = typer.Option(
+        False, "--mask", help="Print the text with personal data replaced by [TYPE_n]."
+    ),
+    turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
+) -> None:
+    """Classify a text, or each line of stdin: a text, or JSON with `text` or `messages`."""
+    from pointsman.bundle.layout import find_bundles
+    from pointsman.runtime.predictor import load
+
+    paths, texts = _split_arguments(bundles, turns)
+    predictors = [load(path) for path in find_bundles(paths)]
+    answers = [predictor.predict(texts) for predictor in predictors]
+    for position, text in enumerate(texts):
+        found = [answer[position] for answer in answers]
+        if mask:
+            typer.echo(_masked(text, predictors, found))
+        elif as_json:
+            typer.echo(json.dumps([p.to_dict() for p in found], ensure_ascii=False))
+        else:
+            _show(found)
+
+
+def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list[str]]:
+    """Tell bundles from the text: directories come first, one text may follow."""
+    from pointsman.core.errors import ConfigError
+    from pointsman.runtime.inputs import parse_line, text_of
+
+    paths: list[Path] = []
+    while arguments and Path(arguments[0]).is_dir():
+        paths.append(Path(arguments.pop(0)))
+    if not paths:
+        raise ConfigError(
+            "a bundle, a run or a directory of runs", got=f"{arguments[0]!r}, which is no directory"
+        )
+    if len(arguments) > 1:
+        raise ConfigError(
+            "bundles, then one text",
+            got=f"{len(arguments)} texts",
+            fix="quote the text, or use stdin",
+        )
+    lines = arguments or [line for line in _stdin().splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError("a text to classify", got="nothing", fix="give one, or pipe lines in")
+    return paths, [text_of(parse_line(line, n), turns) for n, line in enumerate(lines, 1)]
+
+
+def _stdin() -> str:
+    from pointsman.core.errors import ConfigError
+
+    if sys.stdin.isatty():
+        raise ConfigError("a text to classify", got="none", fix='add "a text", or pipe lines in')
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError("stdin in UTF-8", got=f"byte {error.start} is not") from None
+
+
+def _masked(text: str, predictors: list[Predictor], found: list[Prediction]) -> str:
+    from pointsman.core.errors import ConfigError
+    from pointsman.runtime.masking import mask_spans
+
+    for predictor, prediction in zip(predictors, found, strict=True):
+        if predictor.task.level == "token":
+            return mask_spans(text, prediction.spans)
+    raise ConfigError("a bundle that finds spans, to mask", got="none", fix="add a pii bundle")
+
+
+def _show(found: list[Prediction]) -> None:
+    rows: list[tuple[object, ...]] = []
+    for prediction in found:
+        if prediction.label is not None:
+            rows.append((prediction.task, prediction.label, prediction.score, _note(prediction)))
+            continue
+        rows += [
+            (prediction.task, s.label, s.score, f"{s.start}-{s.end}: {s.text}")
+            for s in prediction.spans
+        ]
+        if not prediction.spans:
+            rows.append((prediction.task, "nothing found", "", ""))
+    show_table("", ("task", "label", "score", "detail"), rows)
+
+
+def _note(prediction: Prediction) -> str:
+    if prediction.tools:
+        return f"tools: {', '.join(prediction.tools)}"
+    others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[1:3]
+    return "then " + ", ".join(f"{label} {p:.2f}" for label, p in others)

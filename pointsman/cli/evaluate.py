@@ -1,0 +1,52 @@
+"""`pointsman evaluate`: a bundle against labelled data, or against the document's prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from pointsman.cli.console import progress_bar, say, show_table
+
+
+def evaluate_cli(
+    bundle: Path = typer.Argument(help="Bundle or run directory."),
+    data: Path | None = typer.Option(
+        None, "--data", help="Labelled JSONL, CSV, Parquet or Presidio JSON; or prepared data."
+    ),
+    reference: bool = typer.Option(False, "--reference", help="Run the document's own prompts."),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Where metrics.json and report.md go; beside the bundle."
+    ),
+    on_bad_row: str = typer.Option("stop", help="stop or skip."),
+    columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
+) -> None:
+    """Evaluate a bundle through the predictor that users call."""
+    from pointsman.cli.results import show_evaluation
+    from pointsman.core.errors import ConfigError
+    from pointsman.evaluation.reference import run_reference
+    from pointsman.pipeline.evaluate import evaluate, write_evaluation
+    from pointsman.pipeline.run import read_labelled
+    from pointsman.runtime.predictor import load
+
+    if data is None and not reference:
+        raise ConfigError("--data FILE or --reference", got="neither")
+    predictor = load(bundle)
+    if reference:
+        checks = run_reference(predictor)
+        rows = [(c.text, c.expected, c.given, "yes" if c.right else "NO") for c in checks]
+        right = sum(check.right for check in checks)
+        title = f"The document's prompts for {predictor.task.name}: {right} of {len(checks)}"
+        show_table(title, ("prompt", "expected", "given", "right"), rows)
+    if data is None:
+        return
+    examples, slices = read_labelled(
+        predictor.task, data, columns=columns, on_bad_row=on_bad_row, say=say
+    )
+    with progress_bar("evaluating", len(examples)) as progress:
+        result = evaluate(predictor, examples, slices=slices, reveal=reveal, progress=progress)
+    place = output or bundle / f"evaluation-{data.stem}"
+    write_evaluation(predictor, result, place, str(data.name))
+    show_evaluation(predictor.meta, result.figures)
+    say(f"written to {place}")

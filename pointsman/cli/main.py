@@ -1,0 +1,63 @@
+"""The command line's edge: commands are added here, errors become exit codes here."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from pointsman import __version__
+from pointsman.cli import classify, data, evaluate, run, tasks, train
+from pointsman.cli.console import report_error
+from pointsman.core.errors import PointsmanError
+
+app = typer.Typer(
+    name="pointsman",
+    help="Train, prove and run the small classifiers that route and guard LLM traffic.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+app.command("tasks")(tasks.tasks_cli)
+data_app.command("prepare")(data.prepare_cli)
+app.command("train")(train.train_cli)
+app.command("run")(run.run_cli)
+app.command("evaluate")(evaluate.evaluate_cli)
+app.command("classify")(classify.classify_cli)
+
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"pointsman {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Train, prove and run the small classifiers that route and guard LLM traffic."""
+
+
+def main() -> None:
+    """Run the command line; every expected error ends here, with its own exit code."""
+    try:
+        app()
+    except PointsmanError as error:
+        report_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        report_error("stopped; the same command goes on from the last checkpoint")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

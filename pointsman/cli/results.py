@@ -1,0 +1,54 @@
+"""Tables of what bundles reached and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.layout import read_bundle
+from pointsman.bundle.meta import BundleMeta
+from pointsman.cli.console import show_table
+
+
+def show_figures(bundles: Sequence[Path]) -> None:
+    """Print one line a bundle: headline, cost, place."""
+    from pointsman.evaluation.report import headline
+
+    rows = []
+    for path in bundles:
+        meta = read_bundle(path)
+        name, value = headline(meta, meta.metrics)
+        rows.append(
+            (
+                meta.task.name,
+                name,
+                "-" if value is None else value,
+                meta.metrics.get("rows", "-"),
+                *_cost(meta),
+                str(path),
+            )
+        )
+    header = ("task", "headline", "test", "rows", "trained", "time", "memory", "bundle")
+    show_table("Results on the test splits", header, rows)
+
+
+def _cost(meta: BundleMeta) -> tuple[str, str, str]:
+    if meta.cost is None:
+        return ("-", "-", "-")
+    share = f"{meta.cost.trainable_share:.2%}"
+    return share, f"{meta.cost.seconds:.0f} s", f"{meta.cost.peak_memory_mb:.0f} MiB"
+
+
+def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
+    """Print an evaluation: the plain figures, then the figures per label or type."""
+    from pointsman.evaluation.report import title
+
+    plain = [(title(k), v) for k, v in figures.items() if isinstance(v, int | float)]
+    show_table(f"{meta.task.title}", ("metric", "value"), plain)
+    for key, what in (("per_class", "label"), ("per_type", "type")):
+        if key in figures:
+            table = figures[key]
+            columns = list(next(iter(table.values())))
+            rows = [(label, *(row[c] for c in columns)) for label, row in table.items()]
+            show_table("", (what, *columns), rows)

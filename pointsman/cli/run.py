@@ -1,0 +1,36 @@
+"""`pointsman run`: a recipe from data to evaluated bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from pointsman.cli.console import OUT, say
+
+
+def run_cli(
+    recipe: Path = typer.Argument(help="Recipe file."),
+    overrides: list[str] = typer.Option(
+        [], "--set", help="Override a key, as in --set backbone=modernbert-base."
+    ),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Check the recipe and print the plan."),
+) -> None:
+    """Prepare, train, evaluate and pack every task of a recipe; run again to resume."""
+    from pointsman.cli.results import show_figures
+    from pointsman.pipeline.recipe import load_recipe
+    from pointsman.pipeline.run import plan, run_recipe
+
+    loaded = load_recipe(recipe, tuple(overrides))
+    if dry_run:
+        for line in plan(loaded):
+            OUT.print(line, markup=False)
+        return
+    bundles = run_recipe(loaded, say)
+    show_figures(bundles)
+    OUT.print(
+        f'\nTry it:  pointsman classify {loaded.directory()} "Contact Dr. Sarah Johnson at '
+        'sarah.j@example.org"',
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,46 @@
+"""`pointsman train`: one model from prepared data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from pointsman.cli.console import say
+
+
+def train_cli(
+    task: str = typer.Argument(help="A task's name, or its YAML file."),
+    data: Path = typer.Option(..., "--data", help="Directory made by `pointsman data prepare`."),
+    output: Path = typer.Option(..., "-o", "--output", help="Run directory."),
+    backbone: str = typer.Option("minilm", help="Name, hub id or directory."),
+    method: str = typer.Option("full", help="full or lora."),
+    preset: str = typer.Option("default", help="default or document."),
+    rank: int = typer.Option(8, help="Rank of LoRA."),
+    mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
+    revision: str | None = typer.Option(None, help="Commit of the backbone on the hub."),
+    overrides: list[str] = typer.Option(
+        [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."
+    ),
+) -> None:
+    """Train a classifier, pack it and evaluate it; run again to resume."""
+    from pointsman.cli.results import show_figures
+    from pointsman.core.config import apply_overrides
+    from pointsman.pipeline.run import train_prepared
+    from pointsman.training.config import TrainOptions
+
+    values = apply_overrides(
+        {"method": method, "preset": preset, "lora": {"rank": rank}}, overrides
+    )
+    options = TrainOptions.parse(values, where="options")
+    bundle = train_prepared(
+        task,
+        data,
+        output,
+        backbone=backbone,
+        mirror=mirror,
+        revision=revision,
+        options=options,
+        say=say,
+    )
+    show_figures([bundle])

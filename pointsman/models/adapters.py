@@ -1,0 +1,73 @@
+"""Low-rank adapters: which parameters train, and how they become plain weights again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pointsman.core.config import Closed
+from pointsman.models.backbones import Family, lora_pattern
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+class LoraOptions(Closed):
+    """LoRA, as `W + B A * alpha / rank` (Hu et al., 2021, arXiv:2106.09685)."""
+
+    rank: int = 8
+    alpha: int | None = None  # twice the rank, as in the document's recipes
+    dropout: float = 0.1
+    targets: tuple[str, ...] | None = None
+
+    @property
+    def scale(self) -> int:
+        """The alpha in use."""
+        return 2 * self.rank if self.alpha is None else self.alpha
+
+
+def add_lora(
+    model: PreTrainedModel, family: Family, options: LoraOptions, fresh: Sequence[str]
+) -> PeftModel:
+    """Wrap a model so that only its adapters and its fresh modules train.
+
+    Args:
+        model: The model with its head.
+        family: Row of the family table.
+        options: Rank, alpha, dropout and targets.
+        fresh: Paths of the modules that the checkpoint did not hold. peft by itself would save
+            `classifier` alone: a pooler or head dense left out here would come back random.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=options.rank,
+        lora_alpha=options.scale,
+        lora_dropout=options.dropout,
+        target_modules=lora_pattern(family, options.targets),
+        modules_to_save=list(fresh),
+    )
+    return get_peft_model(model, config)
+
+
+def merge_lora(model: Any) -> PreTrainedModel:
+    """Return the plain model with the adapters added into its weights.
+
+    A model without adapters comes back as it is, so merging twice changes nothing.
+    """
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def save_adapter(model: Any, directory: Path) -> None:
+    """Write the adapter (and the fresh modules) of a LoRA model beside its bundle."""
+    model.save_pretrained(directory, safe_serialization=True)
+    card = directory / "README.md"
+    card.unlink(missing_ok=True)  # peft's empty card would hide ours
+
+
+def count_parameters(model: Any) -> tuple[int, int]:
+    """Return how many parameters train, and how many there are."""
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    return sum(n for n, trains in sizes if trains), sum(n for n, _ in sizes)

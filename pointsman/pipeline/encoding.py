@@ -1,0 +1,106 @@
+"""Prepared examples to training rows, and the metric function that training is handed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.types import Example
+from pointsman.data.encode import (
+    IGNORED,
+    Alignment,
+    TextEncoder,
+    Window,
+    count_alignment,
+    label_ids,
+    label_tokens,
+)
+from pointsman.evaluation.score import scalars, score
+from pointsman.runtime.predictor import to_prediction
+from pointsman.tasks.spec import TaskSpec
+from pointsman.training.batching import Row
+
+
+@dataclass(slots=True)
+class Encoded:
+    """One encoded split.
+
+    Attributes:
+        examples: Its examples, shortest first, so that evaluation batches hold little padding.
+        windows: The windows of each example.
+        rows: One row a window (token task), or one a text (sequence task, its first window).
+        facts: What was counted: rows, tokens, long texts, how spans fitted the tokens.
+    """
+
+    examples: list[Example]
+    windows: list[list[Window]]
+    rows: list[Row]
+    facts: dict[str, Any]
+
+
+def encode_split(
+    spec: TaskSpec, encoder: TextEncoder, examples: Sequence[Example], *, every_window: bool
+) -> Encoded:
+    """Encode a split.
+
+    Args:
+        spec: The task.
+        encoder: The backbone's tokenizer.
+        examples: The split.
+        every_window: Give a row to every window of a long text. Needed for token tasks, whose
+            spans may lie anywhere, and for validation; a sequence task trains on first windows,
+            since an attack's label does not hold for each part of a long text.
+    """
+    windows = encoder.encode([example.text for example in examples])
+    order = sorted(range(len(examples)), key=lambda i: sum(map(len, windows[i])))
+    windows = [windows[i] for i in order]
+    ordered = [examples[i] for i in order]
+    counts = Alignment()
+    rows = []
+    for example, parts in zip(ordered, windows, strict=True):
+        if spec.level == "token":
+            offsets = [bounds for part in parts for bounds in part.offsets]
+            count_alignment(offsets, example.spans, counts)
+            rows += [_token_row(spec, example, part) for part in parts]
+        else:
+            label = spec.labels.index(example.label or "")
+            used = parts if every_window else parts[:1]
+            rows += [Row(part.input_ids, label) for part in used]
+    facts: dict[str, Any] = {
+        "rows": len(ordered),
+        "tokens": sum(len(row.input_ids) for row in rows),
+        "texts_beyond_max_length": sum(len(parts) > 1 for parts in windows),
+    }
+    if spec.level == "token":
+        facts["spans"] = asdict(counts)
+    return Encoded(ordered, windows, rows, facts)
+
+
+def _token_row(spec: TaskSpec, example: Example, window: Window) -> Row:
+    labels = [IGNORED] * len(window)
+    labels[window.content] = label_tokens(window.offsets, example.spans, label_ids(spec))
+    return Row(window.input_ids, labels)
+
+
+def metric_function(
+    meta: BundleMeta, split: Encoded
+) -> Callable[[list[np.ndarray]], dict[str, float]]:
+    """Return the function that scores a split from its windows' logits.
+
+    It decodes and scores through the predictor's own code: the checkpoint is picked on what will
+    be served.
+    """
+
+    def measure(logits: list[np.ndarray]) -> dict[str, float]:
+        remaining = iter(logits)
+        predictions = [
+            to_prediction(meta, example.text, parts, [next(remaining) for _ in parts])
+            for example, parts in zip(split.examples, split.windows, strict=True)
+        ]
+        return scalars(score(meta.task, split.examples, predictions))
+
+    return measure

@@ -1,0 +1,107 @@
+"""Evaluate a packed bundle through the predictor that users call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.card import write_card
+from pointsman.bundle.layout import CARD, read_bundle, write_meta
+from pointsman.core.errors import DataError
+from pointsman.core.files import write_json, write_text
+from pointsman.core.types import Example, Prediction
+from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
+from pointsman.evaluation.report import write_report
+from pointsman.evaluation.score import scalars, score
+from pointsman.runtime.predictor import Predictor, Progress, load
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """Figures of a bundle on some data."""
+
+    figures: dict[str, Any]
+    mistakes: list[dict[str, Any]] = field(default_factory=list)
+
+
+def evaluate(
+    predictor: Predictor,
+    examples: Sequence[Example],
+    *,
+    slices: Mapping[str, Sequence[Example]] | None = None,
+    reveal: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a predictor's answers.
+
+    Args:
+        predictor: The loaded bundle.
+        examples: Labelled rows.
+        slices: Rows kept out of training, by name; each gets its own line.
+        reveal: Show personal data in the mistakes.
+        progress: Called with the number of windows that are done.
+
+    Raises:
+        DataError: If there are no examples.
+    """
+    if not examples:
+        raise DataError("rows to evaluate on", got="none")
+    spec = predictor.task
+    predictions = predictor.predict([e.text for e in examples], progress=progress)
+    figures = score(spec, examples, predictions)
+    if slices:
+        figures["slices"] = {name: _slice(predictor, rows) for name, rows in slices.items() if rows}
+    if spec.level == "token":
+        mistakes = span_mistakes(examples, predictions, reveal=reveal)
+    else:
+        mistakes = text_mistakes(spec, examples, predictions, reveal=reveal)
+    return Evaluation(figures, mistakes)
+
+
+def _slice(predictor: Predictor, rows: Sequence[Example]) -> dict[str, Any]:
+    """Return how many rows of a slice are flagged, or how they are answered."""
+    spec = predictor.task
+    predictions = predictor.predict([example.text for example in rows])
+    if spec.level == "token":
+        return {"rows": len(rows), **_few(score(spec, rows, predictions))}
+    return {"rows": len(rows), "flagged": flagged_share(predictor, predictions)}
+
+
+def flagged_share(predictor: Predictor, predictions: Sequence[Prediction]) -> float:
+    """Return the share of answers that are the positive label (0 where a task has none)."""
+    hits = sum(p.label == predictor.task.positive for p in predictions)
+    return hits / max(1, len(predictions))
+
+
+def _few(figures: dict[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in scalars(figures).items() if k in ("span_f1", "clean_share")}
+
+
+def evaluate_bundle(
+    path: Path, examples: Sequence[Example], *, slices: Mapping[str, Sequence[Example]], out: Path
+) -> dict[str, Any]:
+    """Evaluate a bundle on its test split and let the bundle and its card say so.
+
+    Args:
+        path: The bundle.
+        examples: Its test split.
+        slices: Kept-out rows.
+        out: Directory for `metrics.json` and `report.md`.
+    """
+    predictor = load(path)
+    result = evaluate(predictor, examples, slices=slices)
+    write_evaluation(predictor, result, out, "its test split")
+    meta = read_bundle(path).model_copy(update={"metrics": result.figures})
+    write_meta(path, meta)
+    write_text(path / CARD, write_card(meta))
+    return result.figures
+
+
+def write_evaluation(predictor: Predictor, result: Evaluation, out: Path, data: str) -> None:
+    """Write `metrics.json` and `report.md` into `out`."""
+    write_json(out / "metrics.json", result.figures)
+    write_text(
+        out / "report.md", write_report(predictor.meta, result.figures, result.mistakes, data)
+    )

@@ -1,0 +1,88 @@
+"""One recipe file: which tasks, from which data, on which backbone, trained how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from pointsman.core.config import Closed, apply_overrides, read_yaml
+from pointsman.core.errors import ConfigError
+from pointsman.data.prepare import PrepareOptions
+from pointsman.data.sources import SourceRequest
+from pointsman.tasks.catalogue import load_task
+from pointsman.tasks.spec import TaskSpec
+from pointsman.training.config import TrainOptions
+
+
+class TaskRecipe(Closed):
+    """What a recipe says of one task."""
+
+    task: str = Field(description="Name of a task, or a task's YAML file.")
+    labels: tuple[str, ...] | None = Field(None, description="Keep these labels only.")
+    label_map: dict[str, str] = Field(default_factory=dict, description="Labels to merge.")
+    positive_kinds: tuple[str, ...] | None = Field(None, description="Kinds that are positive.")
+    sources: tuple[SourceRequest, ...] = Field((), description="Where the rows come from.")
+    prepare: PrepareOptions = Field(
+        default_factory=lambda: PrepareOptions(), description="Splits, limits, bad rows."
+    )
+    train: dict[str, Any] = Field(
+        default_factory=dict, description="Training options, laid over the recipe's own."
+    )
+
+    def spec(self) -> TaskSpec:
+        """Return the task, narrowed as the recipe says."""
+        task = load_task(self.task)
+        return task.adapt(
+            labels=self.labels, label_map=self.label_map, positive_kinds=self.positive_kinds
+        )
+
+
+class Recipe(Closed):
+    """A whole run: one model for each of its tasks."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Name of the run.")
+    about: str = Field("", description="What it is for.")
+    output: str | None = Field(None, description="Run directory; runs/NAME when not given.")
+    backbone: str = Field("minilm", description="Backbone of every task.")
+    backbone_revision: str | None = Field(None, description="Commit of the hub.")
+    mirror: str | None = Field(None, description="Directory that mirrors the hub.")
+    train: TrainOptions = Field(
+        default_factory=lambda: TrainOptions(), description="For all tasks."
+    )
+    tasks: tuple[TaskRecipe, ...] = Field(min_length=1, description="The tasks, in order.")
+
+    def train_options(self, task: TaskRecipe) -> TrainOptions:
+        """Return the training options of one task: the recipe's, with the task's laid over."""
+        merged = _overlay(self.train.model_dump(), task.train)
+        return TrainOptions.parse(merged, where=f"recipe {self.name!r}: tasks.{task.task}.train")
+
+    def directory(self) -> Path:
+        """Return the run directory."""
+        return Path(self.output or f"runs/{self.name}")
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _overlay(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and lay `--set` overrides over it.
+
+    Raises:
+        ConfigError: If a key, task, label or value is not known; before anything runs.
+    """
+    recipe = Recipe.parse(apply_overrides(read_yaml(path), overrides), where=str(path))
+    names = [task.spec().name for task in recipe.tasks]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"{path}: each task once", got=", ".join(names))
+    for task in recipe.tasks:
+        recipe.train_options(task)
+    return recipe

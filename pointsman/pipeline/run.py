@@ -1,0 +1,241 @@
+"""Runs: prepared data to a bundle, and a recipe to a finished run directory, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.layout import META, read_bundle
+from pointsman.core.config import apply_overrides
+from pointsman.core.errors import ConfigError
+from pointsman.core.files import read_json, write_json
+from pointsman.core.types import Example
+from pointsman.data.prepare import (
+    PreparedData,
+    PrepareOptions,
+    load_prepared,
+    prepare,
+)
+from pointsman.data.prepared import is_prepared
+from pointsman.data.door import OnBadRow
+from pointsman.data.request import SourceRequest
+from pointsman.data.sources import SOURCES, load_source
+from pointsman.models.weights import Backbone, find_backbone
+from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.recipe import Recipe, TaskRecipe
+from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
+from pointsman.tasks.catalogue import load_task
+from pointsman.tasks.spec import TaskSpec
+from pointsman.training.config import TrainOptions
+
+RESOLVED = "recipe.json"
+
+
+def prepare_sources(
+    task: str,
+    sources: Sequence[str],
+    output: Path,
+    *,
+    mirror: Path | None,
+    limit: int | None,
+    on_bad_row: str,
+    columns: Sequence[str],
+    overrides: Sequence[str],
+    say: Say,
+) -> dict[str, Any]:
+    """Prepare named sources or local files for a task; see `pointsman.data.prepare.prepare`.
+
+    Raises:
+        ConfigError: If no source is given, or a source or option is not known.
+    """
+    spec = load_task(task)
+    if not sources:
+        known = ", ".join(spec.sources) or "none in the catalogue"
+        raise ConfigError(f"a --source for {spec.name}", fix=f"{known}; or a local file")
+    requests = [source_request(name, limit=limit, columns=columns) for name in sources]
+    values = {"on_bad_row": on_bad_row, "mirror": None if mirror is None else str(mirror)}
+    options = PrepareOptions.parse(apply_overrides(values, overrides), where="options")
+    return prepare(spec, requests, output, options=options, progress=say)
+
+
+def source_request(
+    name: str, *, limit: int | None = None, columns: Sequence[str] = ()
+) -> SourceRequest:
+    """Return the request for a source's name, or for a local file or directory."""
+    values: dict[str, Any] = {"limit": limit}
+    if name in SOURCES or not Path(name).exists():
+        values["name"] = name
+    else:
+        values |= {"path": name, "columns": parse_columns(columns)}
+    return SourceRequest.parse(values, where=f"--source {name}")
+
+
+def parse_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Read `FIELD=COLUMN` options.
+
+    Raises:
+        ConfigError: If one has no `=`.
+    """
+    parsed = {}
+    for column in columns:
+        field, equals, name = column.partition("=")
+        if not equals:
+            raise ConfigError("--column FIELD=COLUMN", got=column)
+        parsed[field] = name
+    return parsed
+
+
+def train_prepared(
+    task: str,
+    data: Path,
+    output: Path,
+    *,
+    backbone: str,
+    mirror: Path | None,
+    revision: str | None,
+    options: TrainOptions,
+    say: Say,
+) -> Path:
+    """Train a task's model from prepared data, pack it and evaluate it on the test split.
+
+    Raises:
+        ConfigError: If the data was prepared for another task.
+    """
+    prepared = load_prepared(data)
+    wanted = load_task(task).name
+    if prepared.spec.name != wanted:
+        raise ConfigError(f"data prepared for {wanted}", got=f"data for {prepared.spec.name}")
+    request = TrainRequest(
+        prepared,
+        find_backbone(backbone, mirror=mirror, revision=revision),
+        options,
+        output,
+        {"task": task, "backbone": backbone},
+    )
+    return train_and_evaluate(request, say)
+
+
+def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
+    """Train, pack, and evaluate on the test split; a packed bundle of the same run is kept."""
+    bundle = train_and_pack(request, say)
+    say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
+    evaluate_bundle(bundle, request.data.test, slices=request.data.slices, out=request.directory)
+    return bundle
+
+
+def read_labelled(
+    spec: TaskSpec, path: Path, *, columns: Sequence[str], on_bad_row: OnBadRow, say: Say
+) -> tuple[list[Example], dict[str, list[Example]]]:
+    """Read labelled rows for an evaluation: a file, or the test split of prepared data.
+
+    Returns:
+        The rows, and kept-out slices by name.
+    """
+    if is_prepared(path):
+        prepared = load_prepared(path)
+        return list(prepared.test), {name: list(rows) for name, rows in prepared.slices.items()}
+    request = SourceRequest.parse(
+        {"path": str(path), "columns": parse_columns(columns)}, where=f"--data {path}"
+    )
+    loaded = load_source(request, spec, on_bad_row=on_bad_row)
+    if loaded.skipped:
+        say(f"{len(loaded.skipped)} bad rows skipped; the first: {loaded.skipped[0]}")
+    rows: list[Example] = []
+    slices: dict[str, list[Example]] = {}
+    for example in loaded.examples:
+        if example.split and example.split.startswith("slice:"):
+            slices.setdefault(example.split.removeprefix("slice:"), []).append(example)
+        else:
+            rows.append(example)
+    return rows, slices
+
+
+def plan(recipe: Recipe) -> list[str]:
+    """Return what a recipe would do, a line a step, checking all that needs no data."""
+    lines = [f"{recipe.name}: {recipe.about}".rstrip(": "), f"run directory {recipe.directory()}"]
+    for task in recipe.tasks:
+        spec = task.spec()
+        options = recipe.train_options(task)
+        sources = ", ".join(source.title for source in _sources(task, spec))
+        lines.append(
+            f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
+            f"{options.method}, preset {options.preset} -> {recipe.directory() / spec.name}"
+        )
+    return lines
+
+
+def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
+    """Run every task of a recipe; what is finished already is not done again.
+
+    Returns:
+        The bundles, in the recipe's order.
+
+    Raises:
+        ConfigError: If the run directory holds a run of another recipe.
+    """
+    directory = recipe.directory()
+    _claim(directory, recipe)
+    backbone = find_backbone(
+        recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
+    )
+    return [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+
+
+def _claim(directory: Path, recipe: Recipe) -> None:
+    file = directory / RESOLVED
+    resolved = recipe.model_dump(mode="json")
+    if file.is_file() and read_json(file) != resolved:
+        raise ConfigError(
+            f"{directory}: a new directory, or a run of this very recipe",
+            got="a run of another recipe or with other overrides",
+            fix="set another output (--set output=DIR), or delete the directory",
+        )
+    if directory.is_dir() and not file.is_file() and any(directory.iterdir()):
+        raise ConfigError(f"{directory}: a new directory, or a run", got="other files")
+    write_json(file, resolved)
+
+
+def _mirror(recipe: Recipe) -> Path | None:
+    if recipe.mirror is None:
+        return None
+    path = Path(recipe.mirror)
+    if not path.is_dir():
+        raise ConfigError(f"mirror: a directory at {path}", got="no such directory")
+    return path
+
+
+def _sources(task: TaskRecipe, spec: TaskSpec) -> tuple[SourceRequest, ...]:
+    """Return the recipe's sources, or the task's first known one."""
+    return task.sources or tuple(
+        SourceRequest.parse({"name": name}, where=spec.name) for name in spec.sources[:1]
+    )
+
+
+def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> Path:
+    spec = task.spec()
+    place = recipe.directory() / spec.name
+    bundle = place / "bundle"
+    if (bundle / META).is_file() and read_bundle(bundle).metrics:
+        say(f"{spec.name}: finished already, kept")
+        return bundle
+    data = _prepare_once(recipe, task, spec, place / "data", say)
+    request = TrainRequest(
+        data,
+        backbone,
+        recipe.train_options(task),
+        place,
+        {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
+    )
+    return train_and_evaluate(request, say)
+
+
+def _prepare_once(
+    recipe: Recipe, task: TaskRecipe, spec: TaskSpec, place: Path, say: Say
+) -> PreparedData:
+    if not is_prepared(place):
+        say(f"{spec.name}: preparing")
+        mirror = _mirror(recipe)
+        options = task.prepare.model_copy(update={"mirror": None if mirror is None else str(mirror)})
+        prepare(spec, _sources(task, spec), place, options=options, progress=say)
+    return load_prepared(place)

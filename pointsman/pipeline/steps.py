@@ -1,0 +1,268 @@
+"""The steps of a run: train a task, pack its bundle, evaluate the bundle."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.card import write_card
+from pointsman.bundle.layout import ADAPTER, CARD, TOKENIZER_CONFIG, WEIGHTS, write_bundle
+from pointsman.bundle.meta import BundleMeta, Cost
+from pointsman.core.errors import ConfigError
+from pointsman.core.files import read_json, write_text
+from pointsman.data.encode import TextEncoder
+from pointsman.data.prepare import PreparedData
+from pointsman.models.adapters import merge_lora, save_adapter
+from pointsman.models.network import build_network
+from pointsman.models.weights import Backbone
+from pointsman.pipeline.encoding import Encoded, encode_split, metric_function
+from pointsman.tasks.labels import model_labels
+from pointsman.training.config import TrainOptions, resolve
+
+Say = Callable[[str], None]
+LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "datasets", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """One model to train.
+
+    Attributes:
+        data: Prepared data.
+        backbone: Encoder to start from.
+        options: Training options as the user gave them.
+        directory: Run directory: gets `checkpoints/` and `bundle/`.
+        recipe: The recipe that asked for it, for the bundle's provenance.
+    """
+
+    data: PreparedData
+    backbone: Backbone
+    options: TrainOptions
+    directory: Path
+    recipe: dict[str, Any]
+
+
+def train_and_pack(request: TrainRequest, say: Say) -> Path:
+    """Train a model and pack it.
+
+    Returns:
+        The bundle's directory.
+
+    Raises:
+        TrainingError: If the run directory holds another run, or memory runs out.
+        StorageError: If the disk is full or read-only.
+    """
+    from pointsman.training.trainer import Job, identify, train
+
+    spec = request.data.spec
+    encoder = _encoder(request)
+    training = encode_split(spec, encoder, request.data.train, every_window=spec.level == "token")
+    validation = encode_split(spec, encoder, request.data.validation, every_window=True)
+    options = resolve(request.options, rows=len(training.rows), parameters=_size(request.backbone))
+    network = build_network(
+        _start(request),
+        spec,
+        lora=options.lora if options.method == "lora" else None,
+        options=options.network,
+        seed=options.seed,
+    )
+    _announce(request, options, training, say)
+    meta = _meta(request, options, {"train": training.facts, "validation": validation.facts})
+    outcome = train(
+        Job(
+            model=network.model,
+            train=training.rows,
+            validation=validation.rows,
+            metrics=metric_function(meta, validation),
+            checkpoint_metric=spec.checkpoint,
+            classes=len(meta.labels),
+            pad_id=network.model.config.pad_token_id or 0,
+            options=options,
+            directory=request.directory / "checkpoints",
+            identity=identify(
+                data=request.data.manifest["hashes"],
+                task=spec.model_dump(mode="json"),
+                options=_what_matters(options),
+                backbone=request.backbone.provenance(),
+            ),
+        )
+    )
+    return _pack(request, meta, outcome, encoder)
+
+
+def _what_matters(options: TrainOptions) -> dict[str, Any]:
+    """Return the options that change what is learned; resuming with another log rate is fine."""
+    return options.model_dump(
+        mode="json", exclude={"logging_steps", "report_to", "save_total_limit"}
+    )
+
+
+def _encoder(request: TrainRequest) -> TextEncoder:
+    longest = longest_input(request.backbone)
+    if request.options.max_length > longest:
+        raise ConfigError(
+            f"max_length of at most {longest} for {request.backbone.name}",
+            got=request.options.max_length,
+        )
+    return TextEncoder.from_directory(request.backbone.path, max_length=request.options.max_length)
+
+
+def longest_input(backbone: Backbone) -> int:
+    """Return the longest input of a backbone, in tokens.
+
+    RoBERTa and MPNet number their positions from `pad_token_id + 1`, so two are never used.
+    """
+    config = read_json(backbone.path / "config.json")
+    positions = int(config.get("max_position_embeddings", backbone.family.max_length))
+    return positions - 2 if backbone.model_type in ("roberta", "mpnet") else positions
+
+
+def _start(request: TrainRequest) -> Backbone:
+    """Return the backbone to load weights from: the warm start's, where one is asked for."""
+    if request.options.warm_start is None:
+        return request.backbone
+    path = Path(request.options.warm_start)
+    for name in (WEIGHTS, "config.json"):
+        if not (path / name).is_file():
+            raise ConfigError(
+                f"warm_start: a bundle or checkpoint with {name}",
+                got=f"{path} without it",
+                fix="give a bundle, or a checkpoint of a full fine-tuning",
+            )
+    found = read_json(path / "config.json").get("model_type")
+    if found != request.backbone.model_type:
+        raise ConfigError(
+            f"warm_start of family {request.backbone.model_type}", got=f"{path} of family {found}"
+        )
+    return replace(request.backbone, path=path)
+
+
+def _size(backbone: Backbone) -> int:
+    from safetensors import safe_open
+
+    with safe_open(backbone.path / WEIGHTS, framework="np") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    total = 0
+    for shape in shapes:
+        size = 1
+        for side in shape:
+            size *= side
+        total += size
+    return total
+
+
+def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: Say) -> None:
+    from pointsman.training.precision import choose_precision
+
+    spec = request.data.spec
+    precision = choose_precision(options.precision)
+    every = f" {options.evaluate_every}" if options.evaluate == "steps" else ""
+    say(
+        f"{spec.name}: {request.backbone.name}, {options.method}, {rows.facts['rows']:,} rows, "
+        f"{rows.facts['tokens']:,} tokens an epoch"
+    )
+    say(
+        f"  {options.epochs:g} epochs, batch {options.batch_size} x {options.accumulation}, "
+        f"rate {options.learning_rate:g}, decay {options.weight_decay:g}, warm-up "
+        f"{options.warmup_ratio:g}, evaluate each {options.evaluate}{every}, patience "
+        f"{options.patience}, seed {options.seed}"
+    )
+    say(f"  precision {precision.name}: {precision.reason}")
+    cut = rows.facts["texts_beyond_max_length"]
+    if cut and spec.level == "sequence":
+        say(f"  {cut} texts beyond {options.max_length} tokens: trained on their first window")
+
+
+def _meta(request: TrainRequest, options: TrainOptions, facts: dict[str, Any]) -> BundleMeta:
+    spec = request.data.spec
+    manifest = request.data.manifest
+    return BundleMeta(
+        task=spec,
+        labels=model_labels(spec),
+        max_length=options.max_length,
+        thresholds={spec.positive: 0.5} if spec.positive else {},
+        provenance={
+            "backbone": request.backbone.provenance(),
+            "data": {key: manifest[key] for key in ("sources", "hashes", "counts", "seed")},
+            "encoding": facts,
+        },
+        recipe={**request.recipe, "train": options.model_dump(mode="json")},
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, Pointsman and the libraries that matter to a result."""
+    found = {"python": platform.python_version()}
+    for name in ("pointsman", *LIBRARIES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEncoder) -> Path:
+    options = TrainOptions.model_validate(meta.recipe["train"])
+    path = request.directory / "bundle"
+
+    def fill(directory: Path) -> None:
+        if options.method == "lora":
+            save_adapter(outcome.model, directory / ADAPTER)
+        model = merge_lora(outcome.model)
+        model.save_pretrained(directory)
+        encoder.save(directory)
+        settings = request.backbone.path / TOKENIZER_CONFIG
+        if settings.is_file():
+            shutil.copyfile(settings, directory / TOKENIZER_CONFIG)
+        nonlocal meta
+        meta = meta.model_copy(
+            update={
+                "cost": _cost(options, outcome, directory),
+                "validation": _best_figures(outcome),
+            }
+        )
+        write_text(directory / CARD, write_card(meta))
+
+    write_bundle(path, lambda: meta, fill)
+    write_history(request.directory, outcome)
+    return path
+
+
+def write_history(directory: Path, outcome: Any) -> None:
+    """Keep the training log beside the bundle, for plots and for reading."""
+    from pointsman.core.files import write_jsonl
+
+    write_jsonl(directory / "history.jsonl", outcome.history)
+
+
+def _cost(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
+    adapter = list((directory / ADAPTER).glob("*"))
+    return Cost(
+        method=options.method,
+        trainable_parameters=outcome.trainable,
+        parameters=outcome.parameters,
+        trainable_share=outcome.trainable / outcome.parameters,
+        seconds=round(outcome.seconds, 1),
+        peak_memory_mb=round(outcome.peak_memory_mb, 1),
+        weights_mb=round((directory / WEIGHTS).stat().st_size / 2**20, 2),
+        adapter_mb=round(sum(f.stat().st_size for f in adapter) / 2**20, 2) if adapter else None,
+        steps=outcome.steps,
+        precision=outcome.precision,
+    )
+
+
+def _best_figures(outcome: Any) -> dict[str, float]:
+    for entry in outcome.history:
+        if entry.get("step") == outcome.best_step and "eval_loss" in entry:
+            return {
+                key.removeprefix("eval_"): float(value)
+                for key, value in entry.items()
+                if key.startswith("eval_") and isinstance(value, int | float)
+            }
+    return {}

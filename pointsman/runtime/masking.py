@@ -1,0 +1,42 @@
+"""Texts with their personal data taken out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from pointsman.core.types import PredictedSpan, Span
+
+# What anybody would see as personal at a glance, for texts that no PII model has read.
+_PATTERNS = re.compile(
+    r"[\w.+-]+@[\w-]+\.[\w.]+"  # an e-mail address
+    r"|\+?\d(?:[\s().-]?\d){6,}"  # seven digits or more: a phone, a card, an account
+)
+
+
+def mask_spans(text: str, spans: Sequence[Span | PredictedSpan]) -> str:
+    """Replace every span by `[TYPE_n]`.
+
+    The same words of the same type get the same number, so that the text stays readable.
+
+    Args:
+        text: The text.
+        spans: Sorted, disjoint spans in it.
+    """
+    numbers: dict[tuple[str, str], int] = {}
+    counts: dict[str, int] = {}
+    parts = []
+    position = 0
+    for span in spans:
+        key = (span.label, text[span.start : span.end].casefold())
+        if key not in numbers:
+            counts[span.label] = counts.get(span.label, 0) + 1
+            numbers[key] = counts[span.label]
+        parts += [text[position : span.start], f"[{span.label}_{numbers[key]}]"]
+        position = span.end
+    return "".join(parts) + text[position:]
+
+
+def mask_patterns(text: str) -> str:
+    """Hide e-mail addresses and long numbers, for printing texts of other tasks."""
+    return _PATTERNS.sub("[...]", text)

@@ -1,0 +1,180 @@
+"""Text in, Prediction out: the one path that users, evaluation and serving share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.bundle.layout import find_bundles, read_bundle
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.errors import ConfigError
+from pointsman.core.types import Prediction
+from pointsman.data.encode import TextEncoder, Window
+from pointsman.runtime.backend import Backend, load_backend
+from pointsman.runtime.decode import decode_spans
+from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
+from pointsman.tasks.spec import TaskSpec
+
+MAX_CHARS = 1_000_000
+TOKEN_BUDGET = 8192  # padded tokens of one batch: large enough to fill two cores, small in memory
+
+Logits = NDArray[np.float32]
+Progress = Callable[[int], None]
+
+
+class Predictor:
+    """Answers for one bundle.
+
+    Args:
+        meta: What the bundle says of itself.
+        encoder: Its tokenizer.
+        backend: What computes its logits.
+    """
+
+    def __init__(self, meta: BundleMeta, encoder: TextEncoder, backend: Backend) -> None:
+        self.meta = meta
+        self._encoder = encoder
+        self._backend = backend
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task that it answers."""
+        return self.meta.task
+
+    def predict(
+        self, texts: Sequence[str], *, progress: Progress | None = None
+    ) -> list[Prediction]:
+        """Return one prediction a text, in text order.
+
+        Args:
+            texts: Any texts; long ones are read window by window, none is cut off.
+            progress: Called with the number of windows each time a batch is done.
+
+        Raises:
+            ConfigError: If a text is not a string, is longer than a million characters, or is
+                not valid Unicode.
+        """
+        if isinstance(texts, str):
+            raise ConfigError("a list of texts", got="one string", fix='predict(["..."])')
+        for position, text in enumerate(texts):
+            check_text(text, position)
+        windows = self._encoder.encode(texts)
+        flat = [window for text in windows for window in text]
+        logits = iter(self._run(flat, progress))
+        return [
+            to_prediction(self.meta, text, parts, [next(logits) for _ in parts])
+            for text, parts in zip(texts, windows, strict=True)
+        ]
+
+    def _run(self, windows: Sequence[Window], progress: Progress | None) -> list[Logits]:
+        results: list[Logits | None] = [None] * len(windows)
+        for batch in batches([len(window) for window in windows]):
+            output = self._backend.logits([windows[i].input_ids for i in batch])
+            for row, index in enumerate(batch):
+                part = output[row]
+                results[index] = part if part.ndim == 1 else part[: len(windows[index])]
+            if progress is not None:
+                progress(len(batch))
+        return [result for result in results if result is not None]
+
+
+def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+    """Group row indices by like length so that no padded batch holds more than `budget` tokens.
+
+    Longest first, so that running out of memory shows in the first batch and not in the last.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def check_text(text: object, position: int) -> None:
+    """Refuse what no model can read.
+
+    Raises:
+        ConfigError: With the position of the text; never with the text.
+    """
+    where = f"text {position + 1}"
+    if not isinstance(text, str):
+        raise ConfigError(f"{where}: a string", got=type(text).__name__)
+    if not text.strip():
+        raise ConfigError(f"{where}: some text", got="an empty one")
+    if len(text) > MAX_CHARS:
+        raise ConfigError(f"{where}: at most {MAX_CHARS:,} characters", got=f"{len(text):,}")
+    if "\x00" in text:
+        raise ConfigError(f"{where}: text without NUL characters", got="a NUL character")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"{where}: valid Unicode", got="a lone surrogate") from None
+
+
+def to_prediction(
+    meta: BundleMeta, text: str, windows: Sequence[Window], logits: Sequence[Logits]
+) -> Prediction:
+    """Turn the logits of a text's windows into its prediction.
+
+    Args:
+        meta: Task, labels, temperature and thresholds.
+        text: The text.
+        windows: Its windows.
+        logits: For each window `(labels,)`, or `(tokens, labels)` with special tokens.
+    """
+    spec = meta.task
+    if spec.level == "token":
+        parts = [
+            softmax(logit[window.content] / meta.temperature)
+            for window, logit in zip(windows, logits, strict=True)
+        ]
+        probabilities, offsets = merge_tokens(parts, windows)
+        spans = decode_spans(probabilities, offsets, text, spec.labels)
+        kept = tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
+        return Prediction(spec.name, None, max((s.score for s in kept), default=0.0), spans=kept)
+    merged = merge_sequence(softmax(np.stack(list(logits)) / meta.temperature), windows, spec)
+    label = choose_label(merged, meta)
+    return Prediction(
+        spec.name,
+        label,
+        float(merged[spec.labels.index(label)]),
+        {name: float(p) for name, p in zip(spec.labels, merged, strict=True)},
+        tools=spec.tools.get(label, ()),
+    )
+
+
+def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
+    """Return the label: by threshold for a detector, else the likeliest."""
+    spec = meta.task
+    if spec.positive is None or spec.negative is None:
+        return spec.labels[int(probabilities.argmax())]
+    score = float(probabilities[spec.labels.index(spec.positive)])
+    return spec.positive if score >= meta.thresholds.get(spec.positive, 0.5) else spec.negative
+
+
+def load(path: str | os.PathLike[str], *, backend: str = "torch") -> Predictor:
+    """Load a bundle.
+
+    Args:
+        path: Directory of a bundle, or of a run that holds one.
+        backend: What computes.
+
+    Raises:
+        BundleError: If the bundle is missing, damaged, or of another format.
+    """
+    bundles = find_bundles([Path(path)])
+    if len(bundles) > 1:
+        raise ConfigError(
+            f"{path}: one bundle",
+            got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
+        )
+    meta = read_bundle(bundles[0])
+    encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
+    return Predictor(meta, encoder, load_backend(backend, bundles[0], meta))

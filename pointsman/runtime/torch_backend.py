@@ -1,0 +1,43 @@
+"""Logits through torch and transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.errors import BundleError
+from pointsman.models.network import load_network
+
+
+class TorchBackend:
+    """A bundle's network in fp32 on the CPU, or on a GPU if there is one."""
+
+    def __init__(self, path: Path, meta: BundleMeta) -> None:
+        try:
+            model = load_network(path, meta.task)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{path}: weights that fit its configuration", got=error, fix="pack it again"
+            ) from error
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = model.to(self._device)
+        self._pad_id = model.config.pad_token_id or 0
+
+    @torch.inference_mode()
+    def logits(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the logits of a batch; see `pointsman.runtime.backend.Backend`."""
+        longest = max(len(row) for row in batch)
+        ids = torch.full((len(batch), longest), self._pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for index, row in enumerate(batch):
+            ids[index, : len(row)] = torch.as_tensor(row)
+            mask[index, : len(row)] = 1
+        output = self._model(
+            input_ids=ids.to(self._device), attention_mask=mask.to(self._device)
+        ).logits
+        return np.asarray(output.float().cpu().numpy())

@@ -1,0 +1,137 @@
+"""Batches of texts of like length, in an order that depends on seed and epoch alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from pointsman.data.encode import IGNORED
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoded training or evaluation row.
+
+    Attributes:
+        input_ids: Token ids with special tokens.
+        labels: A class index, or one BIO index a token (`IGNORED` on special tokens).
+    """
+
+    input_ids: list[int]
+    labels: int | list[int]
+
+
+class EncodedRows(Dataset[dict[str, Any]]):
+    """Encoded rows as the Trainer wants them."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[index]
+        return {"input_ids": row.input_ids, "labels": row.labels}
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of every row."""
+        return [len(row.input_ids) for row in self.rows]
+
+
+class Collator:
+    """Pads a batch to its longest row, or to a fixed length.
+
+    Args:
+        pad_id: Id of the padding token.
+        fixed: Pad to this length always (what the document's scripts do); None pads dynamically.
+    """
+
+    def __init__(self, pad_id: int, *, fixed: int | None = None) -> None:
+        self._pad_id = pad_id
+        self._fixed = fixed
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return `input_ids`, `attention_mask` of shape `(batch, length)`, and `labels`."""
+        longest = max(len(row["input_ids"]) for row in rows)
+        length = max(longest, self._fixed or 0)
+        ids = torch.full((len(rows), length), self._pad_id, dtype=torch.long)
+        mask = torch.zeros((len(rows), length), dtype=torch.long)
+        for index, row in enumerate(rows):
+            size = len(row["input_ids"])
+            ids[index, :size] = torch.as_tensor(row["input_ids"])
+            mask[index, :size] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if "labels" in rows[0]:
+            batch["labels"] = self._labels(rows, length)
+        return batch
+
+    def _labels(self, rows: Sequence[Mapping[str, Any]], length: int) -> torch.Tensor:
+        if not isinstance(rows[0]["labels"], list):
+            return torch.as_tensor([row["labels"] for row in rows])
+        labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
+        for index, row in enumerate(rows):
+            labels[index, : len(row["labels"])] = torch.as_tensor(row["labels"])
+        return labels
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """Row order in which neighbours have like lengths, and batches come at random.
+
+    The order is a pure function of seed and epoch. The Trainer's own sampler draws from the
+    global generator, so a run resumed in its second epoch sees other batches than the run that
+    was cut off.
+
+    Args:
+        lengths: Tokens of every row.
+        batch_size: Rows of one optimiser step on this device.
+        seed: Seed of the order.
+        grouped: False gives a plain shuffle, as pure.
+    """
+
+    POOL = 50  # batches that are sorted together: enough for like lengths, few enough to mix
+
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, *, seed: int, grouped: bool = True
+    ) -> None:
+        self._lengths = np.asarray(lengths)
+        self._batch_size = batch_size
+        self._seed = seed
+        self._grouped = grouped
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order(self.epoch))
+
+    def order(self, epoch: int) -> list[int]:
+        """Return the row order of an epoch."""
+        random = np.random.default_rng([self._seed, epoch])
+        order = random.permutation(len(self._lengths))
+        if not self._grouped:
+            return [int(i) for i in order]
+        pool = self._batch_size * self.POOL
+        batches: list[Any] = []
+        for start in range(0, len(order), pool):
+            part = order[start : start + pool]
+            part = part[np.argsort(-self._lengths[part], kind="stable")]
+            batches += np.split(part, range(self._batch_size, len(part), self._batch_size))
+        full = [batch for batch in batches if len(batch) == self._batch_size]
+        # A short batch in the middle would shift every batch after it across lengths.
+        rest = [batch for batch in batches if len(batch) < self._batch_size]
+        mixed = [full[i] for i in random.permutation(len(full))] + rest
+        return [int(i) for batch in mixed for i in batch]
+
+
+def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
+    """Return how many optimiser steps an epoch has."""
+    return math.ceil(math.ceil(rows / batch_size) / accumulation)

@@ -1,0 +1,137 @@
+"""What a recipe may say of training, and what is chosen where it says nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pointsman.core.config import Closed
+from pointsman.models.adapters import LoraOptions
+from pointsman.models.network import NetworkOptions
+
+SMALL_BACKBONE = 60_000_000  # parameters: below it, rates for base-size models train too slowly
+LARGE_BACKBONE = 250_000_000
+
+
+class TrainOptions(Closed):
+    """Training options of a recipe; what is None is chosen by the preset."""
+
+    preset: Literal["default", "document"] = Field(
+        "default", description="`document`: its three tiers by dataset size; `default`: ours."
+    )
+    method: Literal["full", "lora"] = Field("full", description="Which parameters train.")
+    lora: LoraOptions = Field(default_factory=LoraOptions, description="Used by `method: lora`.")
+    network: NetworkOptions = Field(
+        default_factory=NetworkOptions, description="Dropout, freezing."
+    )
+    epochs: float | None = Field(None, gt=0, description="Passes over the training split.")
+    max_steps: int | None = Field(None, gt=0, description="Stop after this many optimiser steps.")
+    batch_size: int | None = Field(None, gt=0, description="Rows a batch.")
+    accumulation: int = Field(1, gt=0, description="Batches an optimiser step.")
+    learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
+    weight_decay: float | None = Field(None, ge=0, description="AdamW's weight decay.")
+    warmup_ratio: float | None = Field(None, ge=0, lt=1, description="Share of steps that warm up.")
+    scheduler: Literal["linear", "cosine", "constant"] = Field("linear", description="Decay.")
+    evaluate: Literal["epoch", "steps"] | None = Field(
+        None, description="When to evaluate and save."
+    )
+    evaluate_every: int | None = Field(None, gt=0, description="Steps, for `evaluate: steps`.")
+    patience: int | None = Field(
+        None, gt=0, description="Evaluations without gain before stopping."
+    )
+    class_weights: Literal["none", "ratio", "balanced"] = Field(
+        "none", description="`ratio`: n_max / n_k, as in the document; `balanced`: scikit-learn's."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
+    max_length: int = Field(512, ge=8, description="Longest window in tokens.")
+    padding: Literal["longest", "max_length"] = Field("longest", description="Pad to what.")
+    length_grouped: bool = Field(True, description="Batch texts of like length together.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory.")
+    drop_last: bool = Field(False, description="Leave out an epoch's last, short batch.")
+    save_total_limit: int = Field(2, ge=1, description="Checkpoints that are kept.")
+    logging_steps: int = Field(10, gt=0, description="Steps between log lines.")
+    report_to: tuple[str, ...] = Field(("tensorboard",), description="The Trainer's reporters.")
+    warm_start: str | None = Field(
+        None, description="Bundle or checkpoint directory to start from."
+    )
+    seed: int = Field(42, ge=0, description="Seed of weights, order and dropout.")
+
+
+class Schedule(Closed):
+    """The values that a preset chooses."""
+
+    epochs: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    warmup_ratio: float
+    evaluate: Literal["epoch", "steps"]
+    evaluate_every: int | None = None
+    patience: int
+
+
+def document_schedule(rows: int) -> Schedule:
+    """Return the document's tier for a dataset of `rows` training rows."""
+    if rows < 1000:
+        return Schedule(
+            epochs=2, batch_size=4, learning_rate=1e-5, weight_decay=0.15, warmup_ratio=0.1,
+            evaluate="epoch", patience=1,
+        )  # fmt: skip
+    if rows < 5000:
+        return Schedule(
+            epochs=3, batch_size=8, learning_rate=2e-5, weight_decay=0.1, warmup_ratio=0.06,
+            evaluate="steps", evaluate_every=100, patience=2,
+        )  # fmt: skip
+    return Schedule(
+        epochs=4, batch_size=16, learning_rate=3e-5, weight_decay=0.05, warmup_ratio=0.03,
+        evaluate="steps", evaluate_every=200, patience=3,
+    )  # fmt: skip
+
+
+def default_schedule(rows: int, parameters: int, method: str) -> Schedule:
+    """Return our own preset.
+
+    The document's first tier cannot train a small backbone: two epochs at 1e-5 leave MiniLM
+    behind TF-IDF. Small encoders want a higher rate, small data more epochs, adapters a rate
+    several times that of full training. `docs/experiments.md` has the runs behind the values.
+
+    Args:
+        rows: Training rows.
+        parameters: Parameters of the backbone.
+        method: `full` or `lora`.
+    """
+    rate = 1e-4 if parameters < SMALL_BACKBONE else 5e-5
+    if parameters > LARGE_BACKBONE:
+        rate = 2e-5
+    if method == "lora":
+        rate *= 10 if parameters < SMALL_BACKBONE else 6
+    epochs = 10 if rows < 1000 else 6 if rows < 4000 else 4
+    if method == "lora":
+        epochs += 2
+    return Schedule(
+        epochs=epochs,
+        batch_size=16 if rows < 4000 else 32,
+        learning_rate=rate,
+        weight_decay=0.01,
+        warmup_ratio=0.1,
+        evaluate="epoch",
+        patience=3,
+    )
+
+
+def resolve(options: TrainOptions, *, rows: int, parameters: int) -> TrainOptions:
+    """Fill in what a recipe left open, so that the result says everything that was chosen."""
+    if options.preset == "document":
+        chosen = document_schedule(rows)
+    else:
+        chosen = default_schedule(rows, parameters, options.method)
+    values: dict[str, Any] = {
+        name: value for name, value in chosen.model_dump().items() if getattr(options, name) is None
+    }
+    if options.evaluate == "epoch":
+        values.pop("evaluate_every", None)
+    if options.evaluate == "steps" and options.evaluate_every is None:
+        values["evaluate_every"] = chosen.evaluate_every or 100
+    return options.model_copy(update=values)

@@ -1,0 +1,104 @@
+"""Losses: cross-entropy with class weights that does not change with accumulation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from pointsman.core.config import suggest
+from pointsman.core.errors import ConfigError
+from pointsman.data.encode import IGNORED
+
+WEIGHTINGS = ("none", "ratio", "balanced")
+
+
+def class_weights(labels: Sequence[int], classes: int, weighting: str) -> torch.Tensor | None:
+    """Return one weight a class, shape `(classes,)`, or None.
+
+    Args:
+        labels: Training labels.
+        classes: How many classes the model has.
+        weighting: `none`; `balanced`: n / (classes * n_k), as scikit-learn's; `ratio`: 1 for the
+            commonest class and n_max / n_k for the others (the document's n_benign / n_jailbreak).
+
+    Raises:
+        ConfigError: If the weighting is not known.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ConfigError(
+            f"unknown class weighting {weighting!r}", fix=suggest(weighting, WEIGHTINGS)
+        )
+    if weighting == "none":
+        return None
+    counts = Counter(label for label in labels if label != IGNORED)
+    total = sum(counts.values())
+    most = max(counts.values())
+    # A class without a row never enters the loss: its weight only has to be a number.
+    sizes = [counts.get(index, most) for index in range(classes)]
+    if weighting == "balanced":
+        return torch.tensor([total / (classes * size) for size in sizes])
+    return torch.tensor([most / size for size in sizes])
+
+
+class WeightedCrossEntropy:
+    """Cross-entropy over the labelled items of a whole optimiser step.
+
+    The sum of the weighted losses is divided by the items of all accumulated batches times the
+    mean weight, so that accumulation gives what one large batch gives (a mean of means does not),
+    and class weights change the balance between classes but not the step size.
+
+    Args:
+        weights: One weight a class, or None.
+        frequencies: Share of each class in the training data, for the mean weight.
+        smoothing: Label smoothing in [0, 1).
+    """
+
+    def __init__(
+        self,
+        weights: torch.Tensor | None = None,
+        frequencies: torch.Tensor | None = None,
+        *,
+        smoothing: float = 0.0,
+    ) -> None:
+        self._smoothing = smoothing
+        self._weights = weights
+        if weights is not None and frequencies is not None:
+            self._weights = weights / (weights * frequencies).sum()
+
+    def __call__(
+        self,
+        outputs: Any,
+        labels: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Return the loss of one batch.
+
+        Args:
+            outputs: Model output with `logits`, shape `(batch, classes)` or
+                `(batch, length, classes)`.
+            labels: Shape `(batch,)` or `(batch, length)`.
+            num_items_in_batch: Labelled items of the optimiser step; this batch's when not given.
+        """
+        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+        weights = None if self._weights is None else self._weights.to(logits.device, torch.float32)
+        total = functional.cross_entropy(
+            logits.float().flatten(0, -2),
+            labels.flatten(),
+            weight=weights,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=self._smoothing,
+        )
+        items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        return total / items
+
+
+def frequencies(labels: Sequence[int], classes: int) -> torch.Tensor:
+    """Return the share of every class, shape `(classes,)`."""
+    counts = Counter(label for label in labels if label != IGNORED)
+    total = max(1, sum(counts.values()))
+    return torch.tensor([counts.get(index, 0) / total for index in range(classes)])

@@ -1,0 +1,327 @@
+"""Training: the transformers Trainer with our order, our loss, and resume that is exact."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Sampler
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from pointsman.core.errors import TrainingError
+from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
+from pointsman.models.adapters import count_parameters
+from pointsman.training.batching import (
+    Collator,
+    EncodedRows,
+    LengthGroupedSampler,
+    Row,
+    steps_per_epoch,
+)
+from pointsman.training.config import TrainOptions
+from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
+from pointsman.training.memory import peak_mb, reset_peak
+from pointsman.training.precision import choose_precision
+
+Metrics = Callable[[list[np.ndarray]], dict[str, float]]
+FINGERPRINT = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything one training run needs.
+
+    Attributes:
+        model: The network; which parameters train is settled.
+        train: Encoded training rows.
+        validation: Encoded validation rows.
+        metrics: Turns the logits of the validation rows, in their order and without padding, into
+            named figures. The pipeline hands it in, so that training knows no metric.
+        checkpoint_metric: The figure that picks the best checkpoint.
+        classes: Outputs of the model.
+        pad_id: Id of the padding token.
+        options: Resolved options.
+        directory: Where checkpoints go.
+        identity: What the run is: hashes of data, recipe and backbone. A directory that holds
+            another run's checkpoints is refused.
+    """
+
+    model: nn.Module
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    metrics: Metrics
+    checkpoint_metric: str
+    classes: int
+    pad_id: int
+    options: TrainOptions
+    directory: Path
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run cost and reached.
+
+    Attributes:
+        model: The model with the best checkpoint's weights.
+        seconds: Wall time of this invocation.
+        peak_memory_mb: Largest resident set of the process, in MiB.
+        trainable: Parameters that trained.
+        parameters: Parameters in all.
+        best_metric: Checkpoint metric of the best checkpoint.
+        best_step: Its step.
+        steps: Steps that were made in all.
+        history: The Trainer's log.
+        precision: Arithmetic.
+    """
+
+    model: Any
+    seconds: float
+    peak_memory_mb: float
+    trainable: int
+    parameters: int
+    best_metric: float | None
+    best_step: int | None
+    steps: int
+    history: list[dict[str, Any]]
+    precision: str
+
+
+class PureOrderTrainer(Trainer):
+    """The Trainer with a row order that depends on seed and epoch alone."""
+
+    def __init__(self, *, sampler: LengthGroupedSampler, **keywords: Any) -> None:
+        self._sampler = sampler
+        super().__init__(**keywords)
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
+        return self._sampler
+
+
+class EpochCallback(TrainerCallback):
+    """Tells the sampler its epoch from the step count.
+
+    accelerate forwards `set_epoch` through some of its wrappers and not through the one that
+    skips batches on resume, so the step count is the only reliable source.
+    """
+
+    def __init__(self, sampler: LengthGroupedSampler, steps: int) -> None:
+        self._sampler = sampler
+        self._steps = steps
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Set the epoch before the loader is read."""
+        self._sampler.epoch = state.global_step // self._steps
+
+
+def train(job: Job) -> Outcome:
+    """Train, resuming from the last checkpoint of the same run if there is one.
+
+    Raises:
+        TrainingError: If the directory holds another run, or memory runs out.
+        StorageError: If the disk is full or read-only.
+    """
+    claim_directory(job.directory, job.identity)
+    trainer = _trainer(job)
+    last = last_checkpoint(job.directory)
+    trainable, parameters = count_parameters(job.model)
+    reset_peak()
+    started = time.perf_counter()
+    try:
+        with storage_errors(job.directory):
+            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(job, error) from error
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise _out_of_memory(job, error) from error
+        raise
+    state = trainer.state
+    return Outcome(
+        model=trainer.model,
+        seconds=time.perf_counter() - started,
+        peak_memory_mb=peak_mb(),
+        trainable=trainable,
+        parameters=parameters,
+        best_metric=state.best_metric,
+        best_step=state.best_global_step,
+        steps=state.global_step,
+        history=state.log_history,
+        precision=choose_precision(job.options.precision).name,
+    )
+
+
+def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
+    """Make a checkpoint directory this run's own.
+
+    Raises:
+        TrainingError: If it holds another run's checkpoints.
+    """
+    file = directory / FINGERPRINT
+    if file.is_file():
+        held = read_json(file)
+        differs = sorted(k for k in {*held, *identity} if held.get(k) != identity.get(k))
+        if differs:
+            raise TrainingError(
+                f"{directory}: checkpoints of this run",
+                got=f"those of a run with another {', '.join(differs)}",
+                fix="choose another output directory, or delete this one",
+            )
+    elif any(directory.glob("checkpoint-*")):
+        raise TrainingError(
+            f"{directory}: an output directory of Pointsman",
+            got=f"checkpoints without {FINGERPRINT}",
+            fix="choose another output directory",
+        )
+    write_json(file, identity)
+
+
+def last_checkpoint(directory: Path) -> Path | None:
+    """Return the newest whole checkpoint; a half-written one is deleted.
+
+    The Trainer writes `trainer_state.json` last, so a checkpoint without a readable one was cut
+    off while it was saved.
+    """
+    found = sorted(directory.glob("checkpoint-*"), key=lambda p: -int(p.name.split("-")[1]))
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+            continue
+        return checkpoint
+    return None
+
+
+def identify(**parts: Any) -> dict[str, Any]:
+    """Return an identity: each part as a short hash of its JSON form."""
+    return {name: sha256_json(value)[:16] for name, value in parts.items()}
+
+
+def _trainer(job: Job) -> PureOrderTrainer:
+    options = job.options
+    data = EncodedRows(job.train)
+    batch = options.batch_size or 8
+    sampler = LengthGroupedSampler(
+        data.lengths,
+        batch * options.accumulation,
+        seed=options.seed,
+        grouped=options.length_grouped,
+    )
+    rows = len(data) // batch * batch if options.drop_last else len(data)
+    callbacks: list[TrainerCallback] = [
+        EpochCallback(sampler, max(1, steps_per_epoch(rows, batch, options.accumulation)))
+    ]
+    if options.patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
+    return PureOrderTrainer(
+        sampler=sampler,
+        model=job.model,
+        args=training_arguments(job),
+        train_dataset=data,
+        eval_dataset=EncodedRows(job.validation),
+        data_collator=Collator(
+            job.pad_id, fixed=options.max_length if options.padding == "max_length" else None
+        ),
+        compute_loss_func=_loss(job),
+        compute_metrics=_metrics(job),
+        callbacks=callbacks,
+    )
+
+
+def training_arguments(job: Job) -> TrainingArguments:
+    """Return the Trainer's arguments for resolved options.
+
+    Saving follows evaluation: the document's own pair (evaluate each epoch, save every 200 steps)
+    is refused by the Trainer, which wants to load the best model at the end.
+    """
+    options = job.options
+    precision = choose_precision(options.precision).name
+    batch = options.batch_size or 8
+    rows = len(job.train) // batch * batch if options.drop_last else len(job.train)
+    per_epoch = steps_per_epoch(rows, batch, options.accumulation)
+    total = options.max_steps or int(per_epoch * (options.epochs or 1))
+    return TrainingArguments(
+        output_dir=str(job.directory),
+        num_train_epochs=options.epochs or 1,
+        max_steps=options.max_steps or -1,
+        per_device_train_batch_size=batch,
+        per_device_eval_batch_size=max(32, batch),
+        gradient_accumulation_steps=options.accumulation,
+        learning_rate=options.learning_rate or 5e-5,
+        weight_decay=options.weight_decay or 0.0,
+        warmup_steps=int(total * (options.warmup_ratio or 0)),
+        lr_scheduler_type=options.scheduler,
+        eval_strategy=options.evaluate or "epoch",
+        eval_steps=options.evaluate_every,
+        save_strategy=options.evaluate or "epoch",
+        save_steps=options.evaluate_every or 500,
+        save_total_limit=options.save_total_limit,
+        load_best_model_at_end=True,
+        metric_for_best_model=job.checkpoint_metric,
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        activation_checkpointing=options.gradient_checkpointing,
+        dataloader_drop_last=options.drop_last,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        logging_steps=options.logging_steps,
+        report_to=list(options.report_to),
+        label_names=["labels"],
+        remove_unused_columns=False,
+        seed=options.seed,
+    )
+
+
+def _loss(job: Job) -> WeightedCrossEntropy:
+    labels = [
+        label
+        for row in job.train
+        for label in (row.labels if isinstance(row.labels, list) else [row.labels])
+    ]
+    return WeightedCrossEntropy(
+        class_weights(labels, job.classes, job.options.class_weights),
+        frequencies(labels, job.classes),
+        smoothing=job.options.label_smoothing,
+    )
+
+
+def _metrics(job: Job) -> Callable[[EvalPrediction], dict[str, float]]:
+    lengths = [len(row.input_ids) for row in job.validation]
+
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        logits = np.asarray(prediction.predictions, dtype=np.float32)
+        if logits.ndim == 2:
+            return job.metrics(list(logits))
+        return job.metrics([row[:n] for row, n in zip(logits, lengths, strict=True)])
+
+    return compute
+
+
+def _out_of_memory(job: Job, error: BaseException) -> TrainingError:
+    batch = job.options.batch_size or 8
+    return TrainingError(
+        f"memory for batches of {batch} rows",
+        got=type(error).__name__,
+        fix=f"try batch_size {max(1, batch // 2)} with accumulation "
+        f"{job.options.accumulation * 2} (the same step), or gradient_checkpointing",
+    )

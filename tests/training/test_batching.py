@@ -1,0 +1,58 @@
+"""Row order and padding."""
+
+import numpy as np
+import pytest
+import torch
+
+from pointsman.training.batching import Collator, LengthGroupedSampler, steps_per_epoch
+
+LENGTHS = np.random.default_rng(1).integers(3, 200, 501).tolist()
+
+
+def test_order_is_a_pure_function_of_seed_and_epoch():
+    torch.manual_seed(1)
+    a = LengthGroupedSampler(LENGTHS, 16, seed=7)
+    first = a.order(2)
+    torch.rand(1000)
+    a.order(0)
+    assert a.order(2) == first == LengthGroupedSampler(LENGTHS, 16, seed=7).order(2)
+    assert a.order(1) != first
+    assert LengthGroupedSampler(LENGTHS, 16, seed=8).order(2) != first
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_every_row_comes_once(grouped):
+    order = LengthGroupedSampler(LENGTHS, 16, seed=7, grouped=grouped).order(3)
+    assert sorted(order) == list(range(len(LENGTHS)))
+
+
+def padding(order, size):
+    batches = [order[i : i + size] for i in range(0, len(order), size)]
+    padded = sum(max(LENGTHS[i] for i in batch) * len(batch) for batch in batches)
+    return padded / sum(LENGTHS) - 1
+
+
+def test_grouping_saves_most_of_the_padding():
+    grouped = padding(LengthGroupedSampler(LENGTHS, 16, seed=7).order(0), 16)
+    plain = padding(LengthGroupedSampler(LENGTHS, 16, seed=7, grouped=False).order(0), 16)
+    assert plain > 0.5 and grouped < 0.1
+
+
+def test_batches_come_in_no_order_of_length():
+    order = LengthGroupedSampler(LENGTHS, 16, seed=7).order(0)
+    means = [np.mean([LENGTHS[i] for i in order[k : k + 16]]) for k in range(0, 496, 16)]
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.5
+
+
+def test_collator_pads_to_the_longest_or_to_a_fixed_length():
+    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 1, -100]}, {"input_ids": [5, 7], "labels": [-100, -100]}]
+    batch = Collator(9)(rows)
+    assert batch["input_ids"].tolist() == [[5, 6, 7], [5, 7, 9]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch["labels"].tolist() == [[-100, 1, -100], [-100, -100, -100]]
+    assert Collator(9, fixed=8)(rows)["input_ids"].shape == (2, 8)
+
+
+def test_steps_per_epoch():
+    assert steps_per_epoch(33, 8, 1) == 5
+    assert steps_per_epoch(33, 8, 2) == 3

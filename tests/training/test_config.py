@@ -1,0 +1,51 @@
+"""Presets, and what a recipe may override."""
+
+import pytest
+
+from pointsman.core.errors import ConfigError
+from pointsman.training.config import TrainOptions, resolve
+
+TIERS = [
+    (999, (2, 4, 1e-5, 0.15, 0.1, "epoch", None, 1)),
+    (1000, (3, 8, 2e-5, 0.1, 0.06, "steps", 100, 2)),
+    (4999, (3, 8, 2e-5, 0.1, 0.06, "steps", 100, 2)),
+    (5000, (4, 16, 3e-5, 0.05, 0.03, "steps", 200, 3)),
+]
+
+
+@pytest.mark.parametrize(("rows", "expected"), TIERS)
+def test_document_tiers(rows, expected):
+    o = resolve(TrainOptions(preset="document"), rows=rows, parameters=149_000_000)
+    found = (
+        o.epochs, o.batch_size, o.learning_rate, o.weight_decay, o.warmup_ratio, o.evaluate,
+        o.evaluate_every, o.patience,
+    )  # fmt: skip
+    assert found == expected
+
+
+def test_what_the_recipe_says_stays():
+    o = resolve(TrainOptions(epochs=7, batch_size=3), rows=100, parameters=10)
+    assert (o.epochs, o.batch_size) == (7, 3)
+    assert o.learning_rate is not None and o.patience is not None
+
+
+def test_lora_has_its_own_rate_and_large_backbones_a_lower_one():
+    def rate(method, parameters):
+        return resolve(TrainOptions(method=method), rows=9000, parameters=parameters).learning_rate
+
+    assert rate("lora", 22_000_000) > rate("full", 22_000_000) > rate("full", 149_000_000)
+    assert rate("full", 149_000_000) > rate("full", 395_000_000)
+
+
+@pytest.mark.parametrize(
+    "values", [{"epoch": 3}, {"method": "qlora"}, {"learning_rate": -1}, {"lora": {"rang": 8}}]
+)
+def test_bad_options_are_refused_with_their_path(values):
+    with pytest.raises(ConfigError) as caught:
+        TrainOptions.parse(values, where="train")
+    assert next(iter(values)) in str(caught.value)
+
+
+def test_an_unknown_nested_key_suggests_the_nearest():
+    with pytest.raises(ConfigError, match=r"lora\.rang(.|\n)*'rank'"):
+        TrainOptions.parse({"lora": {"rang": 8}}, where="train")

@@ -1,0 +1,58 @@
+"""Weighted cross-entropy, and what accumulation does to it."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from pointsman.core.errors import ConfigError
+from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
+
+LABELS = [0] * 25 + [1] * 8
+
+
+def test_ratio_weights_are_the_documents():
+    weights = class_weights([0] * 25000 + [1] * 8000, 2, "ratio")
+    assert weights.tolist() == pytest.approx([1.0, 3.125])
+
+
+def test_balanced_weights_are_scikit_learns():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    expected = compute_class_weight("balanced", classes=np.array([0, 1]), y=LABELS)
+    assert class_weights(LABELS, 2, "balanced").tolist() == pytest.approx(list(expected))
+
+
+def test_unknown_weighting_is_refused():
+    with pytest.raises(ConfigError, match="balanced"):
+        class_weights(LABELS, 2, "balance")
+
+
+@pytest.mark.parametrize("weighting", ["none", "ratio", "balanced"])
+def test_accumulated_batches_give_what_one_batch_gives(weighting):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(12, 7, 3), torch.randint(0, 3, (12, 7))
+    labels[:, 5:] = -100
+    labels[3, 1:] = -100
+    flat = labels.flatten().tolist()
+    loss = WeightedCrossEntropy(class_weights(flat, 3, weighting), frequencies(flat, 3))
+    items = (labels != -100).sum()
+    whole = loss({"logits": logits}, labels, items)
+    parts = sum(
+        loss({"logits": logits[i : i + 4]}, labels[i : i + 4], items) for i in range(0, 12, 4)
+    )
+    assert torch.allclose(whole, parts, atol=1e-6)
+    assert torch.allclose(whole, loss({"logits": logits}, labels), atol=1e-6)
+
+
+def test_without_weights_it_is_torchs_mean():
+    logits, labels = torch.randn(6, 4), torch.randint(0, 4, (6,))
+    mine = WeightedCrossEntropy()({"logits": logits}, labels)
+    assert torch.allclose(mine, functional.cross_entropy(logits, labels), atol=1e-6)
+
+
+def test_weights_change_the_balance_but_not_the_scale():
+    flat = torch.zeros(33, 2)
+    loss = WeightedCrossEntropy(class_weights(LABELS, 2, "ratio"), frequencies(LABELS, 2))
+    # With equal losses for every row the weighted mean over the data is the plain mean.
+    assert loss({"logits": flat}, torch.tensor(LABELS)).item() == pytest.approx(0.6931472, abs=1e-5)

@@ -1,0 +1,151 @@
+"""Training: the same result twice, and after being stopped anywhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from pointsman.core.errors import StorageError, TrainingError
+from pointsman.training import trainer
+from tests.training.jobs import make_job, train_until
+
+STEPS = 40  # 76 rows in batches of 8 make 10 steps an epoch, four epochs
+ROOT = Path(__file__).parents[2]
+
+
+def last_weights(directory, name="model.safetensors"):
+    return load_file(directory / f"checkpoint-{STEPS}" / name)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all((a[key] == b[key]).all() for key in a)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(backbones, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole")
+    outcome = trainer.train(make_job(backbones["bert"], directory, evaluate_every=5))
+    return outcome, last_weights(directory)
+
+
+def test_it_learns(uninterrupted):
+    outcome, _ = uninterrupted
+    assert outcome.best_metric > 0.8 and outcome.steps == STEPS
+
+
+def test_the_same_seed_gives_the_same_weights(backbones, tmp_path, uninterrupted):
+    trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
+    assert equal(last_weights(tmp_path), uninterrupted[1])
+
+
+def test_another_seed_gives_others(backbones, tmp_path, uninterrupted):
+    trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5, seed=7))
+    assert not equal(last_weights(tmp_path), uninterrupted[1])
+
+
+# Evaluations (and checkpoints) fall on every fifth step: in and at the end of epochs.
+@pytest.mark.parametrize("step", [7, 13, 20, 28], ids="first second boundary third".split())
+def test_a_stopped_run_goes_on_to_the_same_weights(backbones, tmp_path, uninterrupted, step):
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path, evaluate_every=5), step)
+    assert trainer.last_checkpoint(tmp_path).name == f"checkpoint-{(step - 1) // 5 * 5}"
+    outcome = trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
+    assert outcome.steps == STEPS
+    assert equal(last_weights(tmp_path), uninterrupted[1])
+
+
+def test_a_lora_run_resumes_to_the_same_weights(backbones, tmp_path):
+    jobs = {"method": "lora", "evaluate_every": 5}
+    trainer.train(make_job(backbones["modernbert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["modernbert"], tmp_path / "cut", **jobs), 18)
+    trainer.train(make_job(backbones["modernbert"], tmp_path / "cut", **jobs))
+    name = "adapter_model.safetensors"
+    assert equal(last_weights(tmp_path / "cut", name), last_weights(tmp_path / "whole", name))
+
+
+def test_accumulation_resumes_to_the_same_weights(backbones, tmp_path):
+    jobs = {"batch_size": 4, "accumulation": 2, "evaluate_every": 5}
+    trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 18)
+    trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
+    assert equal(last_weights(tmp_path / "cut"), last_weights(tmp_path / "whole"))
+
+
+def test_kill_9_loses_nothing(backbones, tmp_path):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    trainer.train(make_job(backbones["bert"], whole))
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.training.jobs", str(backbones["bert"]), str(cut), "17"],
+        cwd=ROOT, capture_output=True, timeout=200,
+    )  # fmt: skip
+    assert killed.returncode == -9, killed.stderr.decode()[-500:]
+    half = cut / "checkpoint-99"  # as if it had been killed while saving
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    trainer.train(make_job(backbones["bert"], cut))
+    assert not half.exists()
+    a, b = (load_file(d / "checkpoint-40" / "model.safetensors") for d in (whole, cut))
+    assert equal(a, b)
+
+
+def test_early_stopping_counts_on_after_a_resume(backbones, tmp_path):
+    jobs = {"patience": 2, "learning_rate": 1e-9, "evaluate_every": 5}
+    whole = trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 12)
+    cut = trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
+    assert whole.steps == cut.steps == 15  # first evaluation, and two without gain
+
+
+def test_another_runs_directory_is_refused(backbones, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path), 4)
+    with pytest.raises(TrainingError, match="another options"):
+        trainer.train(make_job(backbones["bert"], tmp_path, learning_rate=3e-3))
+
+
+def test_checkpoints_of_nobody_are_refused(backbones, tmp_path):
+    (tmp_path / "checkpoint-5").mkdir()
+    with pytest.raises(TrainingError, match=r"run\.json"):
+        trainer.train(make_job(backbones["bert"], tmp_path))
+
+
+def test_a_full_disk_is_named(backbones, tmp_path, monkeypatch):
+    import errno
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(trainer.PureOrderTrainer, "save_model", full)
+    with pytest.raises(StorageError, match="free some space"):
+        trainer.train(make_job(backbones["bert"], tmp_path))
+
+
+def test_out_of_memory_names_the_batch_to_try(backbones, tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(trainer.PureOrderTrainer, "training_step", exhausted)
+    with pytest.raises(TrainingError, match="batch_size 4 with accumulation 2"):
+        trainer.train(make_job(backbones["bert"], tmp_path))
+
+
+@pytest.mark.parametrize("step", [None, 13])
+def test_every_epoch_has_its_own_order(backbones, tmp_path, monkeypatch, step):
+    seen = []
+    order = trainer.LengthGroupedSampler.order
+
+    def recorded(self, epoch):
+        seen.append(epoch)
+        return order(self, epoch)
+
+    if step is not None:
+        with pytest.raises(KeyboardInterrupt):
+            train_until(make_job(backbones["bert"], tmp_path, evaluate_every=5), step)
+    monkeypatch.setattr(trainer.LengthGroupedSampler, "order", recorded)
+    trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
+    assert seen == ([0, 1, 2, 3] if step is None else [1, 2, 3])
