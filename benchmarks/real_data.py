@@ -105,7 +105,9 @@ def main() -> None:
     )  # fmt: skip
     train_and_evaluate(request, print)
     figures = json.loads((args.output / "metrics.json").read_text())
-    print(json.dumps({k: v for k, v in figures.items() if not isinstance(v, list)}, indent=1)[:6000])
+    print(
+        json.dumps({k: v for k, v in figures.items() if not isinstance(v, list)}, indent=1)[:6000]
+    )
 
 
 if __name__ == "__main__":

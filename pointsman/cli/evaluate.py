@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import typer
 
@@ -18,7 +19,7 @@ def evaluate_cli(
     output: Path | None = typer.Option(
         None, "-o", "--output", help="Where metrics.json and report.md go; beside the bundle."
     ),
-    on_bad_row: str = typer.Option("stop", help="stop or skip."),
+    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
 ) -> None:

@@ -73,19 +73,19 @@ def suggest(name: str, known: Iterable[str]) -> str:
     options = list(known)
     near = difflib.get_close_matches(name, options, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}known: {', '.join(options)}"
+    return f"{hint}known: {', '.join(options) or 'none'}"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
     Raises:
-        ConfigError: If the file is missing, is not YAML, or holds something else.
+        ConfigError: If the file cannot be read, is not YAML, or holds something else.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"a file at {path}", got="no such file") from None
+    except OSError as error:
+        raise ConfigError(f"a file at {path}", got=error.strerror) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: valid YAML in UTF-8", got=error) from None
     if not isinstance(values, dict):
@@ -99,7 +99,8 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
     Values are read as YAML, so `train.epochs=3` is a number and `labels=[law, math]` a list.
 
     Raises:
-        ConfigError: If an override has no `=`, or goes through something that is no mapping.
+        ConfigError: If an override has no `=`, is no YAML, or goes through something that is no
+            mapping.
     """
     merged: dict[str, Any] = _deep_copy(values)
     for override in overrides:
@@ -112,8 +113,15 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {path}: {parent!r} to be a mapping", got=place)
-        place[last] = yaml.safe_load(text)
+        place[last] = _value(override, text)
     return merged
+
+
+def _value(override: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: a value in YAML", got=error) from None
 
 
 def _deep_copy(value: Any) -> Any:

@@ -20,12 +20,14 @@ _ADVICE = {
     errno.EDQUOT: "free some space: the quota is used up",
     errno.EROFS: "choose an output directory on a writable file system",
     errno.EACCES: "choose an output directory that you may write to",
+    errno.EEXIST: "choose another path: a file stands where a directory is needed",
+    errno.ENOTDIR: "choose another path: a file stands where a directory is needed",
 }
 
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a disk that is full, read-only or closed to us into a `StorageError` naming `path`."""
+    """Turn a place that is full, read-only, closed or taken into a `StorageError` naming `path`."""
     try:
         yield
     except OSError as error:
@@ -58,10 +60,8 @@ def write_text(path: Path, text: str) -> None:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(
-                temporary, 0o644
-            )  # mkstemp makes 0600, which a server under another user cannot read
-            os.replace(temporary, path)
+            Path(temporary).chmod(0o644)  # mkstemp makes 0600: another user could not read it
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -76,12 +76,12 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        ConfigError: If it is missing or is not JSON.
+        ConfigError: If it cannot be read or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"a file at {path}", got="no such file") from None
+    except OSError as error:
+        raise ConfigError(f"a file at {path}", got=error.strerror) from None
     except ValueError as error:
         raise ConfigError(f"{path}: valid JSON in UTF-8", got=error) from None
 
@@ -118,5 +118,10 @@ def _swap(new: Path, path: Path) -> None:
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
     path.replace(old / "was")
-    new.replace(path)
-    shutil.rmtree(old)
+    try:
+        new.replace(path)
+    except BaseException:
+        (old / "was").replace(path)
+        old.rmdir()
+        raise
+    shutil.rmtree(old, ignore_errors=True)

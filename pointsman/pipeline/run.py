@@ -11,6 +11,7 @@ from pointsman.core.config import apply_overrides
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
+from pointsman.data.door import OnBadRow
 from pointsman.data.prepare import (
     PreparedData,
     PrepareOptions,
@@ -18,7 +19,6 @@ from pointsman.data.prepare import (
     prepare,
 )
 from pointsman.data.prepared import is_prepared
-from pointsman.data.door import OnBadRow
 from pointsman.data.request import SourceRequest
 from pointsman.data.sources import SOURCES, load_source
 from pointsman.models.weights import Backbone, find_backbone
@@ -236,6 +236,8 @@ def _prepare_once(
     if not is_prepared(place):
         say(f"{spec.name}: preparing")
         mirror = _mirror(recipe)
-        options = task.prepare.model_copy(update={"mirror": None if mirror is None else str(mirror)})
+        options = task.prepare.model_copy(
+            update={"mirror": None if mirror is None else str(mirror)}
+        )
         prepare(spec, _sources(task, spec), place, options=options, progress=say)
     return load_prepared(place)

@@ -90,6 +90,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
                 options=_what_matters(options),
                 backbone=request.backbone.provenance(),
             ),
+            say=say,
         )
     )
     return _pack(request, meta, outcome, encoder)

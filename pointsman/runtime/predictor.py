@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pointsman.bundle.layout import find_bundles, read_bundle
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError
+from pointsman.core.texts import find_fault
 from pointsman.core.types import Prediction
 from pointsman.data.encode import TextEncoder, Window
 from pointsman.runtime.backend import Backend, load_backend
@@ -19,7 +20,6 @@ from pointsman.runtime.decode import decode_spans
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
 from pointsman.tasks.spec import TaskSpec
 
-MAX_CHARS = 1_000_000
 TOKEN_BUDGET = 8192  # padded tokens of one batch: large enough to fill two cores, small in memory
 
 Logits = NDArray[np.float32]
@@ -103,19 +103,9 @@ def check_text(text: object, position: int) -> None:
     Raises:
         ConfigError: With the position of the text; never with the text.
     """
-    where = f"text {position + 1}"
-    if not isinstance(text, str):
-        raise ConfigError(f"{where}: a string", got=type(text).__name__)
-    if not text.strip():
-        raise ConfigError(f"{where}: some text", got="an empty one")
-    if len(text) > MAX_CHARS:
-        raise ConfigError(f"{where}: at most {MAX_CHARS:,} characters", got=f"{len(text):,}")
-    if "\x00" in text:
-        raise ConfigError(f"{where}: text without NUL characters", got="a NUL character")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ConfigError(f"{where}: valid Unicode", got="a lone surrogate") from None
+    fault = find_fault(text)
+    if fault is not None:
+        raise ConfigError(f"text {position + 1} {fault.needed}", got=fault.got)
 
 
 def to_prediction(

@@ -10,6 +10,16 @@ from pointsman.core.config import Closed, suggest
 from pointsman.core.errors import ConfigError
 
 NO_ENTITY = "O"
+_TEXT_METRICS = (
+    "accuracy",
+    *(f"{kind}_{name}" for kind in ("macro", "weighted") for name in ("f1", "precision", "recall")),
+)
+_DETECTOR_METRICS = ("roc_auc", "average_precision", "recall_at_fpr_1")
+_SPAN_METRICS = (
+    *(f"{kind}_{name}" for kind in ("span", "overlap") for name in ("f1", "precision", "recall")),
+    "macro_span_f1",
+    "clean_share",
+)
 
 
 class TaskSpec(Closed):
@@ -63,6 +73,12 @@ class TaskSpec(Closed):
             for label in group:
                 if label not in self.labels:
                     raise ValueError(f"{self.name}: {label!r} is not one of its labels")
+        for name in (self.headline, self.checkpoint):
+            if name not in metrics_of(self):
+                raise ValueError(
+                    f"{self.name}: headline and checkpoint cannot be {name!r}; "
+                    f"{suggest(name, metrics_of(self))}"
+                )
         self._check_kinds()
         return self
 
@@ -116,7 +132,8 @@ class TaskSpec(Closed):
         changes: dict[str, object] = {
             "labels": kept,
             "label_map": {old: new for old, new in merged.items() if new in kept},
-            "tools": {label: tools for label, tools in self.tools.items() if label in kept},
+            "tools": _merged_tools(self.tools, merged, kept),
+            "positive": self.positive and merged.get(self.positive, self.positive),
         }
         if positive_kinds:
             changes["positive_kinds"] = positive_kinds
@@ -124,6 +141,25 @@ class TaskSpec(Closed):
                 kind for kind in self.negative_kinds if kind not in positive_kinds
             )
         return TaskSpec.parse({**self.model_dump(), **changes}, where=f"task {self.name!r}")
+
+
+def metrics_of(spec: TaskSpec) -> tuple[str, ...]:
+    """Return the metrics that may lead a task's report or pick its checkpoint: more is better."""
+    if spec.level == "token":
+        return _SPAN_METRICS
+    return _TEXT_METRICS if spec.positive is None else (*_TEXT_METRICS, *_DETECTOR_METRICS)
+
+
+def _merged_tools(
+    tools: dict[str, tuple[str, ...]], merged: dict[str, str], kept: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return the tools of every kept label: its own, and those of labels merged into it."""
+    joined: dict[str, tuple[str, ...]] = {}
+    for label, names in tools.items():
+        target = merged.get(label, label)
+        if target in kept:
+            joined[target] = tuple(dict.fromkeys((*joined.get(target, ()), *names)))
+    return joined
 
 
 def _refuse_unknown(task: str, what: str, names: object, known: object) -> None:

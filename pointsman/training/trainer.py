@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -38,6 +39,7 @@ from pointsman.training.config import TrainOptions
 from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
 from pointsman.training.memory import peak_mb, reset_peak
 from pointsman.training.precision import choose_precision
+from pointsman.training.progress import TrainingProgress
 
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
@@ -60,6 +62,7 @@ class Job:
         directory: Where checkpoints go.
         identity: What the run is: hashes of data, recipe and backbone. A directory that holds
             another run's checkpoints is refused.
+        say: Prints a line of news.
     """
 
     model: nn.Module
@@ -72,6 +75,7 @@ class Job:
     options: TrainOptions
     directory: Path
     identity: dict[str, Any]
+    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,9 @@ def train(job: Job) -> Outcome:
     """
     claim_directory(job.directory, job.identity)
     trainer = _trainer(job)
+    progress = TrainingProgress(job.say, job.checkpoint_metric)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(progress)
     last = last_checkpoint(job.directory)
     trainable, parameters = count_parameters(job.model)
     reset_peak()
@@ -154,6 +161,8 @@ def train(job: Job) -> Outcome:
         if "can't allocate memory" in str(error) or "out of memory" in str(error):
             raise _out_of_memory(job, error) from error
         raise
+    finally:
+        progress.close()
     state = trainer.state
     return Outcome(
         model=trainer.model,
@@ -288,6 +297,7 @@ def training_arguments(job: Job) -> TrainingArguments:
         report_to=list(options.report_to),
         label_names=["labels"],
         remove_unused_columns=False,
+        disable_tqdm=True,
         seed=options.seed,
     )
 

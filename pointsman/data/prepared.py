@@ -1,0 +1,142 @@
+"""A prepared data directory: its layout, and how it is read back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pointsman.core.errors import ConfigError, DataError
+from pointsman.core.files import read_json, write_json, write_jsonl
+from pointsman.core.types import SPLITS, Example
+from pointsman.data.sampling import split_hash
+from pointsman.tasks.spec import TaskSpec
+
+FORMAT = "pointsman.prepared/1"
+MANIFEST = "manifest.json"
+SKIPPED = "skipped.jsonl"
+SLICES = "slices"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """A task's rows, ready to be encoded.
+
+    Attributes:
+        spec: The task, as it was narrowed.
+        train: Rows to learn from.
+        validation: Rows to choose checkpoints and thresholds on.
+        test: Rows to report on.
+        slices: Rows that are reported apart and never learned from, by name.
+        manifest: Where everything came from.
+    """
+
+    spec: TaskSpec
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    slices: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_output(out_dir: Path) -> None:
+    """Refuse an output directory that holds something else.
+
+    Raises:
+        ConfigError: If it is a file, or a directory that is neither empty nor prepared data.
+    """
+    if not out_dir.exists() or is_prepared(out_dir):
+        return
+    if not out_dir.is_dir():
+        raise ConfigError(f"{out_dir}: a directory to write to", got="a file")
+    inside = sorted(path.name for path in out_dir.iterdir())
+    if inside:
+        raise ConfigError(
+            f"{out_dir}: an empty directory, or one that holds prepared data",
+            got=f"one that holds {', '.join(inside[:5])}",
+            fix="choose another directory: nothing here was touched",
+        )
+
+
+def is_prepared(path: Path) -> bool:
+    """Say whether a directory holds prepared data."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def write_prepared(
+    out_dir: Path, rows: Mapping[str, Sequence[Example]], manifest: Mapping[str, Any]
+) -> None:
+    """Write splits, slices (`slices/NAME`) and the manifest into a directory."""
+    for name, examples in rows.items():
+        write_jsonl(out_dir / f"{name}.jsonl", (example.to_row() for example in examples))
+    write_json(out_dir / MANIFEST, manifest)
+
+
+def load_prepared(path: Path) -> PreparedData:
+    """Read a prepared data directory, and check that it is what its manifest says.
+
+    Raises:
+        ConfigError: If it holds no prepared data.
+        DataError: If a file is missing or was changed, with its name.
+    """
+    path = Path(path)
+    if not is_prepared(path):
+        raise ConfigError(
+            f"{path}: prepared data",
+            got=f"no {MANIFEST} of {FORMAT}",
+            fix="make it with `pointsman data prepare TASK --source ... -o DIR`",
+        )
+    manifest = read_json(path / MANIFEST)
+    rows = {name: _read(path, name, sha) for name, sha in manifest["hashes"].items()}
+    return PreparedData(
+        spec=TaskSpec.parse(manifest["task"], where=str(path / MANIFEST)),
+        train=rows["train"],
+        validation=rows.get("validation", ()),
+        test=rows.get("test", ()),
+        slices={n.partition("/")[2]: r for n, r in rows.items() if n.startswith(f"{SLICES}/")},
+        manifest=manifest,
+    )
+
+
+def _read(folder: Path, name: str, expected: str) -> tuple[Example, ...]:
+    path = folder / f"{name}.jsonl"
+    fix = "prepare the data again"
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        examples = tuple(Example.from_row(json.loads(line)) for line in lines if line)
+    except FileNotFoundError:
+        raise DataError(f"a file at {path}", got="no such file", fix=fix) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: rows as prepared", got=type(error).__name__, fix=fix) from None
+    if split_hash(examples) != expected:
+        raise DataError(f"{path}: the rows of its manifest", got="a changed file", fix=fix)
+    return examples
+
+
+def census(examples: Sequence[Example]) -> dict[str, Any]:
+    """Count a split's rows by label (or span label), kind and source."""
+    spans = [span.label for example in examples for span in example.spans]
+    labels = [example.label for example in examples if example.label is not None]
+    kinds = [example.kind for example in examples if example.kind]
+    counts: dict[str, Any] = {"rows": len(examples), "labels": _tally(labels or spans)}
+    if not labels:
+        counts["rows_without_spans"] = sum(not example.spans for example in examples)
+    if kinds:
+        counts["kinds"] = _tally(kinds)
+    return counts | {"sources": _tally([example.source for example in examples])}
+
+
+def _tally(names: Sequence[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def missing_splits(rows: Mapping[str, Sequence[Example]]) -> list[str]:
+    """Return the splits that hold no rows."""
+    return [split for split in SPLITS if not rows.get(split)]
