@@ -84,10 +84,11 @@ def build_network(
     finally:
         hf_logging.set_verbosity(verbosity)
     fresh = _modules({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    _freeze(model, backbone, options)
+    adapted = model
     if lora is not None:
-        model = add_lora(model, backbone.family, lora, fresh or ("classifier",))
-    return Network(model, fresh)
+        adapted = add_lora(model, backbone.family, lora, fresh or ("classifier",))
+    _freeze(model, backbone, options)  # after the adapters, which stand inside the layers
+    return Network(adapted, fresh)
 
 
 def auto_class(spec: TaskSpec) -> Any:

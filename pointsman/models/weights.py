@@ -116,11 +116,31 @@ def _from_directory(path: Path, *, name: str, origin: str, revision: str = "loca
                 got=f"no such file in {path}",
                 fix="give a directory with config.json, tokenizer.json and model.safetensors",
             )
-    model_type = str(read_json(path / "config.json").get("model_type"))
+    config = read_json(path / "config.json")
+    if not isinstance(config, dict):
+        raise SourceError(
+            f"backbone {name!r}: config.json that holds an object", got=type(config).__name__
+        )
+    model_type = str(config.get("model_type"))
     find_family(model_type)
-    return Backbone(
-        name, path, model_type, origin, revision, sha256_file(path / "model.safetensors")
-    )
+    weights = path / "model.safetensors"
+    _check_weights(weights, name)
+    return Backbone(name, path, model_type, origin, revision, sha256_file(weights))
+
+
+def _check_weights(file: Path, name: str) -> None:
+    """Refuse a file that was cut off, or that git-lfs left its pointer in."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="np"):
+            return
+    except SafetensorError as error:
+        raise SourceError(
+            f"backbone {name!r}: weights in {file}",
+            got=error,
+            fix="copy or download the file again (`git lfs pull` in a git checkout)",
+        ) from None
 
 
 def _from_hub(name: str, hub_id: str, revision: str | None, mirror: Path | None) -> Backbone:

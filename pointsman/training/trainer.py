@@ -24,6 +24,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 
 from pointsman.core.errors import TrainingError
 from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
@@ -43,6 +44,7 @@ from pointsman.training.progress import TrainingProgress
 
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
+FINISHED = "finished.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Outcome:
 
     Attributes:
         model: The model with the best checkpoint's weights.
-        seconds: Wall time of this invocation.
-        peak_memory_mb: Largest resident set of the process, in MiB.
+        seconds: Wall time of the invocation that finished training.
+        peak_memory_mb: Largest resident set of the process meanwhile, in MiB.
         trainable: Parameters that trained.
         parameters: Parameters in all.
         best_metric: Checkpoint metric of the best checkpoint.
@@ -150,11 +152,9 @@ def train(job: Job) -> Outcome:
     trainer.add_callback(progress)
     last = last_checkpoint(job.directory)
     trainable, parameters = count_parameters(job.model)
-    reset_peak()
-    started = time.perf_counter()
     try:
         with storage_errors(job.directory):
-            trainer.train(resume_from_checkpoint=None if last is None else str(last))
+            spent = _fit(trainer, job.directory, last)
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(job, error) from error
     except RuntimeError as error:
@@ -166,8 +166,8 @@ def train(job: Job) -> Outcome:
     state = trainer.state
     return Outcome(
         model=trainer.model,
-        seconds=time.perf_counter() - started,
-        peak_memory_mb=peak_mb(),
+        seconds=spent["seconds"],
+        peak_memory_mb=spent["peak_memory_mb"],
         trainable=trainable,
         parameters=parameters,
         best_metric=state.best_metric,
@@ -176,6 +176,41 @@ def train(job: Job) -> Outcome:
         history=state.log_history,
         precision=choose_precision(job.options.precision).name,
     )
+
+
+def _fit(trainer: PureOrderTrainer, directory: Path, last: Path | None) -> dict[str, float]:
+    """Train to the end, or take up a run that had ended, and return what it cost.
+
+    A run that stopped early must not go on when the command is repeated, so its end is noted.
+    """
+    done = directory / FINISHED
+    if done.is_file() and last is not None:
+        trainer.state = TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+        _check_best(trainer.state)
+        trainer._load_best_model()
+        return dict(read_json(done))
+    reset_peak()
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
+    _check_best(trainer.state)
+    spent = {"seconds": time.perf_counter() - started, "peak_memory_mb": peak_mb()}
+    write_json(done, spent)
+    return spent
+
+
+def _check_best(state: TrainerState) -> None:
+    """Refuse a best checkpoint that is gone: the Trainer would only warn and keep the last one.
+
+    Raises:
+        TrainingError: If it is not there.
+    """
+    best = state.best_model_checkpoint
+    if best is not None and not Path(best).is_dir():
+        raise TrainingError(
+            f"the best checkpoint at {best}",
+            got="no such directory",
+            fix="move the run directory back to where it was trained, or train anew",
+        )
 
 
 def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
@@ -212,7 +247,7 @@ def last_checkpoint(directory: Path) -> Path | None:
     found = sorted(directory.glob("checkpoint-*"), key=lambda p: -int(p.name.split("-")[1]))
     for checkpoint in found:
         try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             shutil.rmtree(checkpoint)
             continue
@@ -269,7 +304,7 @@ def training_arguments(job: Job) -> TrainingArguments:
     per_epoch = steps_per_epoch(rows, batch, options.accumulation)
     total = options.max_steps or int(per_epoch * (options.epochs or 1))
     return TrainingArguments(
-        output_dir=str(job.directory),
+        output_dir=str(job.directory.resolve()),
         num_train_epochs=options.epochs or 1,
         max_steps=options.max_steps or -1,
         per_device_train_batch_size=batch,

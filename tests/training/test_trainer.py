@@ -149,3 +149,21 @@ def test_every_epoch_has_its_own_order(backbones, tmp_path, monkeypatch, step):
     monkeypatch.setattr(trainer.LengthGroupedSampler, "order", recorded)
     trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
     assert seen == ([0, 1, 2, 3] if step is None else [1, 2, 3])
+
+
+def test_a_finished_run_is_taken_up_and_not_trained_on(backbones, tmp_path):
+    jobs = {"patience": 2, "learning_rate": 1e-9, "evaluate_every": 5}
+    first = trainer.train(make_job(backbones["bert"], tmp_path, **jobs))
+    again = trainer.train(make_job(backbones["bert"], tmp_path, **jobs))
+    assert again.steps == first.steps == 15 and again.seconds == first.seconds
+    a, b = (dict(outcome.model.state_dict()) for outcome in (first, again))
+    assert all((a[name] == b[name]).all() for name in a)
+
+
+def test_a_best_checkpoint_that_is_gone_is_named(backbones, tmp_path):
+    import shutil
+
+    first = trainer.train(make_job(backbones["bert"], tmp_path))
+    shutil.rmtree(tmp_path / f"checkpoint-{first.best_step}")
+    with pytest.raises(TrainingError, match=f"checkpoint-{first.best_step}"):
+        trainer.train(make_job(backbones["bert"], tmp_path))
