@@ -6,11 +6,17 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: two threads on busy cores are 20 times slower
 
+import shutil  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
 
 import pytest  # noqa: E402
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+
+if TYPE_CHECKING:
+    from pointsman.runtime.predictor import Predictor
 
 CORPUS = [
     "Contact Dr. Sarah Johnson at sarah.j@example.org or call 555-123-4567 tomorrow.",
@@ -26,14 +32,23 @@ FAMILIES = ("bert", "roberta", "modernbert")
 
 
 def wordpiece() -> Tokenizer:
-    """A BERT tokenizer that, like MiniLM's, carries truncation and padding of its own."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    """A BERT tokenizer that, like MiniLM's, carries truncation and padding of its own.
+
+    Its vocabulary is cut by hand: the WordPiece trainer breaks ties differently each time.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    lines = [normalizer.normalize_str(line) for line in CORPUS]
+    words = {word for line in lines for word, _ in splitter.pre_tokenize_str(line)}
+    letters = {letter for word in words for letter in word}
+    pieces = {word[:3] for word in words} | letters
+    tails = {word[i : i + 3] for word in words for i in range(3, len(word), 3)} | letters
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        CORPUS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False)
-    )
+    vocabulary = [*special, *sorted(pieces), *(f"##{tail}" for tail in sorted(tails))]
+    numbered = {piece: number for number, piece in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordPiece(numbered, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
@@ -122,6 +137,46 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One tiny backbone directory a family."""
     root = tmp_path_factory.mktemp("backbones")
     return {family: make_backbone(family, root / family) for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def demo(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a detector and a PII model: `recipe.yaml`, `data/`, `run/`."""
+    from pointsman.pipeline.recipe import load_recipe
+    from pointsman.pipeline.run import run_recipe
+    from tests.runs import write_demo
+
+    directory = tmp_path_factory.mktemp("demo")
+    recipe = write_demo(directory, backbones["bert"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        run_recipe(load_recipe(recipe), lambda line: None)
+    return directory
+
+
+@pytest.fixture
+def own_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished run that a test may damage, as working directory."""
+    copy = tmp_path / "demo"
+    shutil.copytree(demo, copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def detector(demo: Path) -> Predictor:
+    """The demo's jailbreak bundle, loaded: a sequence task with a positive label."""
+    from pointsman.runtime.predictor import load
+
+    return load(demo / "run" / "jailbreak" / "bundle")
+
+
+@pytest.fixture(scope="session")
+def finder(demo: Path) -> Predictor:
+    """The demo's PII bundle, loaded: a token task."""
+    from pointsman.runtime.predictor import load
+
+    return load(demo / "run" / "pii" / "bundle")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,12 @@ def read_bundle(path: Path) -> BundleMeta:
         raise BundleError(
             f"{path}: a bundle", got=f"no {META} in it", fix="give the directory that holds it"
         )
-    values = read_json(path / META)
+    try:
+        values = read_json(path / META)
+    except ConfigError as error:
+        raise BundleError(
+            f"{path}: a readable {META}", got=error.got, fix="copy the bundle again"
+        ) from None
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         got = values.get("format") if isinstance(values, dict) else type(values).__name__
         raise BundleError(

@@ -26,7 +26,7 @@ def classify_cli(
     ),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
 ) -> None:
-    """Classify a text, or each line of stdin: a text, or JSON with `text` or `messages`."""
+    """Classify a text, or stdin: a JSON request, or in each line a text or JSON."""
     from pointsman.bundle.layout import find_bundles
     from pointsman.runtime.predictor import load
 
@@ -46,10 +46,9 @@ def classify_cli(
 def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list[str]]:
     """Tell bundles from the text: directories come first, one text may follow."""
     from pointsman.core.errors import ConfigError
-    from pointsman.runtime.inputs import parse_line, text_of
 
     paths: list[Path] = []
-    while arguments and Path(arguments[0]).is_dir():
+    while arguments and _is_directory(arguments[0]):
         paths.append(Path(arguments.pop(0)))
     if not paths:
         raise ConfigError(
@@ -61,10 +60,40 @@ def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list
             got=f"{len(arguments)} texts",
             fix="quote the text, or use stdin",
         )
-    lines = arguments or [line for line in _stdin().splitlines() if line.strip()]
-    if not lines:
+    return paths, _texts(arguments[0], turns) if arguments else _texts_of_lines(_stdin(), turns)
+
+
+def _is_directory(argument: str) -> bool:
+    try:
+        return bool(argument) and Path(argument).is_dir()
+    except OSError:  # a text too long for a path
+        return False
+
+
+def _texts(text: str, turns: str) -> list[str]:
+    from pointsman.runtime.inputs import parse_line, text_of
+
+    return [text_of(parse_line(text), turns)]
+
+
+def _texts_of_lines(text: str, turns: str) -> list[str]:
+    """Read stdin: one JSON request over any number of lines, or one input a line."""
+    from pointsman.core.errors import ConfigError
+    from pointsman.runtime.inputs import parse_line
+
+    if parse_line(text) is not text:
+        return _texts(text, turns)
+    texts = []
+    for number, line in enumerate(text.split("\n"), 1):  # JSON may hold what splitlines splits at
+        if line.strip():
+            try:
+                texts += _texts(line.rstrip("\r"), turns)
+            except ConfigError as error:
+                needed = f"line {number}: {error.needed}"
+                raise ConfigError(needed, got=error.got, fix=error.fix) from None
+    if not texts:
         raise ConfigError("a text to classify", got="nothing", fix="give one, or pipe lines in")
-    return paths, [text_of(parse_line(line, n), turns) for n, line in enumerate(lines, 1)]
+    return texts
 
 
 def _stdin() -> str:
@@ -73,7 +102,7 @@ def _stdin() -> str:
     if sys.stdin.isatty():
         raise ConfigError("a text to classify", got="none", fix='add "a text", or pipe lines in')
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        return sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError("stdin in UTF-8", got=f"byte {error.start} is not") from None
 

@@ -6,10 +6,12 @@ The document calls its six domain questions "intent"; their labels are categorie
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pointsman.core.types import Prediction
 from pointsman.runtime.predictor import Predictor
+from pointsman.tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +103,42 @@ class Check:
 
 
 def run_reference(predictor: Predictor) -> list[Check]:
-    """Run the document's prompts of the predictor's task; none for a task that it does not have."""
-    references = [r for r in REFERENCES if r.task == predictor.task.name]
-    if not references:
-        return []
+    """Run the document's prompts of the predictor's task that its labels can answer.
+
+    There are none for a task that the document does not have.
+    """
+    task = predictor.task
+    references = [_narrowed(r, task) for r in REFERENCES if r.task == task.name]
+    if task.level == "sequence":
+        references = [r for r in references if r.labels]
     predictions = predictor.predict([r.text for r in references])
-    return [_check(r, p, predictor) for r, p in zip(references, predictions, strict=True)]
+    return [_check(r, p, task) for r, p in zip(references, predictions, strict=True)]
 
 
-def _check(reference: Reference, prediction: Prediction, predictor: Predictor) -> Check:
-    if predictor.task.level == "sequence":
+def _narrowed(reference: Reference, task: TaskSpec) -> Reference:
+    """Return the reference in the labels of a task that a recipe may have merged or narrowed."""
+    labels = dict.fromkeys(task.label_map.get(label, label) for label in reference.labels)
+    spans = ((text, task.label_map.get(label, label)) for text, label in reference.spans)
+    return replace(
+        reference,
+        labels=tuple(label for label in labels if label in task.labels),
+        spans=tuple((text, label) for text, label in spans if label in task.labels),
+    )
+
+
+def _check(reference: Reference, prediction: Prediction, task: TaskSpec) -> Check:
+    if task.level == "sequence":
         return Check(
             reference.text,
             " or ".join(reference.labels),
             f"{prediction.label} ({prediction.score:.4f})",
             prediction.label in reference.labels,
         )
-    label_map = predictor.task.label_map
-    expected = [
-        (text, label_map.get(label, label))
-        for text, label in reference.spans
-        if label_map.get(label, label) in predictor.task.labels
-    ]
     given = [(span.text, span.label) for span in prediction.spans]
-    return Check(reference.text, _shown(expected), _shown(given), given == expected)
+    return Check(
+        reference.text, _shown(reference.spans), _shown(given), given == list(reference.spans)
+    )
 
 
-def _shown(spans: list[tuple[str, str]]) -> str:
+def _shown(spans: Sequence[tuple[str, str]]) -> str:
     return ", ".join(f"{text} = {label}" for text, label in spans) or "nothing"

@@ -105,7 +105,7 @@ def _confusion(meta: BundleMeta, figures: dict[str, Any]) -> str:
     rows = [[label, *counts] for label, counts in zip(labels, figures["confusion"], strict=True)]
     text = "## Confusion (rows: true, columns: given)\n\n" + table(("", *labels), rows)
     for key, words in (("most_confused", "Most confused"), ("best_separated", "Best separated")):
-        if key in figures:
+        if key in figures and (figures[key]["rate"] or key != "most_confused"):
             a, b = figures[key]["labels"]
             text += f"\n{words}: {a} and {b} ({figures[key]['rate']:.1%} of their rows).\n"
     return text

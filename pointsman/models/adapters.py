@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from pointsman.core.config import Closed
 from pointsman.models.backbones import Family, lora_pattern
 
@@ -17,10 +19,12 @@ if TYPE_CHECKING:
 class LoraOptions(Closed):
     """LoRA, as `W + B A * alpha / rank` (Hu et al., 2021, arXiv:2106.09685)."""
 
-    rank: int = 8
-    alpha: int | None = None  # twice the rank, as in the document's recipes
-    dropout: float = 0.1
-    targets: tuple[str, ...] | None = None
+    rank: int = Field(8, gt=0, description="Rank of the update.")
+    alpha: int | None = Field(None, gt=0, description="Scale; twice the rank when not given.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapters.")
+    targets: tuple[str, ...] | None = Field(
+        None, description="Linear layers to adapt; all of the family's when not given."
+    )
 
     @property
     def scale(self) -> int:

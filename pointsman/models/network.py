@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from pointsman.core.config import Closed
 from pointsman.core.errors import ConfigError
 from pointsman.models.adapters import LoraOptions, add_lora
@@ -26,11 +28,17 @@ if TYPE_CHECKING:
 class NetworkOptions(Closed):
     """What of the network a recipe may set."""
 
-    dropout: float | None = None  # of the hidden states; the backbone's own when not given
-    attention_dropout: float | None = None
-    head_dropout: float | None = None
-    freeze_embeddings: bool = False
-    freeze_layers: int = 0
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="Of the hidden states; the backbone's own when not given."
+    )
+    attention_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Of the attention; the preset's when not given."
+    )
+    head_dropout: float | None = Field(
+        None, ge=0, lt=1, description="Before the classifier; the backbone's own when not given."
+    )
+    freeze_embeddings: bool = Field(False, description="Leave the embeddings as they are.")
+    freeze_layers: int = Field(0, ge=0, description="Leave so many lower layers as they are, too.")
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pointsman.bundle.meta import BundleMeta
+from pointsman.core.errors import DataError
 from pointsman.core.types import Example
 from pointsman.data.encode import (
     IGNORED,
@@ -22,7 +23,7 @@ from pointsman.data.encode import (
 from pointsman.evaluation.score import scalars, score
 from pointsman.runtime.predictor import to_prediction
 from pointsman.tasks.spec import TaskSpec
-from pointsman.training.batching import Row
+from pointsman.training.rows import Row
 
 
 @dataclass(slots=True)
@@ -93,6 +94,10 @@ def metric_function(
 
     It decodes and scores through the predictor's own code: the checkpoint is picked on what will
     be served.
+
+    Raises:
+        DataError: If the split cannot tell the metric that picks the checkpoint; said here, before
+            an epoch is spent.
     """
 
     def measure(logits: list[np.ndarray]) -> dict[str, float]:
@@ -103,4 +108,16 @@ def metric_function(
         ]
         return scalars(score(meta.task, split.examples, predictions))
 
+    nothing = np.zeros(len(meta.labels), dtype=np.float32)
+    blank = [
+        np.tile(nothing, (len(window), 1)) if meta.task.level == "token" else nothing
+        for parts in split.windows
+        for window in parts
+    ]
+    if meta.task.checkpoint not in measure(blank):
+        raise DataError(
+            f"validation rows that can tell {meta.task.checkpoint} of {meta.task.name}",
+            got=f"{len(split.examples)} rows that cannot",
+            fix="give the validation split rows of every label",
+        )
     return measure

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import Field
 
-from pointsman.core.config import Closed, apply_overrides, read_yaml
+from pointsman.core.config import Closed, apply_overrides, read_yaml, suggest
 from pointsman.core.errors import ConfigError
 from pointsman.data.prepare import PrepareOptions
-from pointsman.data.sources import SourceRequest
+from pointsman.data.sources import SOURCES, SourceRequest
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -85,4 +85,15 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise ConfigError(f"{path}: each task once", got=", ".join(names))
     for task in recipe.tasks:
         recipe.train_options(task)
+        _check_sources(task, where=str(path))
     return recipe
+
+
+def _check_sources(task: TaskRecipe, *, where: str) -> None:
+    spec = task.spec()
+    names = [source.name for source in task.sources] or list(spec.sources[:1])
+    if not names:
+        raise ConfigError(f"{where}: `sources` for the task {spec.name!r}", got="none")
+    for name in names:
+        if name is not None and name not in SOURCES:
+            raise ConfigError(f"{where}: unknown source {name!r}", fix=suggest(name, SOURCES))

@@ -8,7 +8,7 @@ from typing import Any
 
 from pointsman.bundle.layout import META, read_bundle
 from pointsman.core.config import apply_overrides
-from pointsman.core.errors import ConfigError
+from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
@@ -18,7 +18,7 @@ from pointsman.data.prepare import (
     load_prepared,
     prepare,
 )
-from pointsman.data.prepared import is_prepared
+from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
 from pointsman.data.sources import SOURCES, load_source
 from pointsman.models.weights import Backbone, find_backbone
@@ -117,7 +117,19 @@ def train_prepared(
 
 
 def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
-    """Train, pack, and evaluate on the test split; a packed bundle of the same run is kept."""
+    """Train, pack, and evaluate on the test split; a finished training is not done again.
+
+    Raises:
+        DataError: If a split is empty.
+    """
+    data = request.data
+    empty = missing_splits({"train": data.train, "validation": data.validation, "test": data.test})
+    if empty:
+        raise DataError(
+            f"rows of {data.spec.name} in every split",
+            got=f"none in {' and '.join(empty)}",
+            fix="give each a share with `fractions`, or a file with `files`",
+        )
     bundle = train_and_pack(request, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
     evaluate_bundle(bundle, request.data.test, slices=request.data.slices, out=request.directory)
@@ -174,26 +186,28 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     Raises:
         ConfigError: If the run directory holds a run of another recipe.
     """
-    directory = recipe.directory()
-    _claim(directory, recipe)
+    _check_directory(recipe)
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
+    write_json(recipe.directory() / RESOLVED, recipe.model_dump(mode="json"))
     return [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
 
 
-def _claim(directory: Path, recipe: Recipe) -> None:
+def _check_directory(recipe: Recipe) -> None:
+    """Refuse a run directory that holds something else; a recipe that made nothing may change."""
+    directory = recipe.directory()
     file = directory / RESOLVED
-    resolved = recipe.model_dump(mode="json")
-    if file.is_file() and read_json(file) != resolved:
+    if not directory.is_dir() or all(path == file for path in directory.iterdir()):
+        return
+    if not file.is_file():
+        raise ConfigError(f"{directory}: a new directory, or a run", got="other files")
+    if read_json(file) != recipe.model_dump(mode="json"):
         raise ConfigError(
             f"{directory}: a new directory, or a run of this very recipe",
             got="a run of another recipe or with other overrides",
             fix="set another output (--set output=DIR), or delete the directory",
         )
-    if directory.is_dir() and not file.is_file() and any(directory.iterdir()):
-        raise ConfigError(f"{directory}: a new directory, or a run", got="other files")
-    write_json(file, resolved)
 
 
 def _mirror(recipe: Recipe) -> Path | None:
@@ -236,8 +250,8 @@ def _prepare_once(
     if not is_prepared(place):
         say(f"{spec.name}: preparing")
         mirror = _mirror(recipe)
-        options = task.prepare.model_copy(
-            update={"mirror": None if mirror is None else str(mirror)}
-        )
+        options = task.prepare
+        if mirror is not None:
+            options = options.model_copy(update={"mirror": str(mirror)})
         prepare(spec, _sources(task, spec), place, options=options, progress=say)
     return load_prepared(place)

@@ -23,13 +23,13 @@ def text_of(value: str | Mapping[str, Any] | Sequence[Any], turns: str = "last-u
     Raises:
         ConfigError: If the messages are not what the API takes, or hold no such turn.
     """
+    if turns not in TURNS:
+        raise ConfigError(f"unknown turns {turns!r}", fix=suggest(turns, TURNS))
     if isinstance(value, str):
         return value
     messages = value.get("messages") if isinstance(value, Mapping) else value
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise ConfigError("a text, or `messages` as a list", got=type(messages).__name__)
-    if turns not in TURNS:
-        raise ConfigError(f"unknown turns {turns!r}", fix=suggest(turns, TURNS))
     chosen = [_content(m, i) for i, m in enumerate(messages) if _counts(m, i, turns)]
     chosen = [text for text in chosen if text.strip()]
     if not chosen:
@@ -52,14 +52,17 @@ def _content(message: Mapping[str, Any], index: int) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, Sequence):
-        parts = [part for part in content if isinstance(part, Mapping)]
-        return "\n".join(str(part["text"]) for part in parts if part.get("type") == "text")
+        parts = [p for p in content if isinstance(p, Mapping) and p.get("type") == "text"]
+        texts = [part.get("text") for part in parts]
+        if not all(isinstance(text, str) for text in texts):
+            raise ConfigError(f"message {index + 1}: a `text` in every part of type text")
+        return "\n".join(map(str, texts))
     raise ConfigError(
         f"message {index + 1}: `content` as a text or a list of parts", got=type(content).__name__
     )
 
 
-def parse_line(line: str, number: int) -> str | list[Any] | dict[str, Any]:
+def parse_line(line: str) -> str | list[Any] | dict[str, Any]:
     """Read one line of input: JSON messages, a JSON object with `text` or `messages`, or a text.
 
     A line is JSON only if it parses as an object or list of that shape; anything else is text,
@@ -69,7 +72,7 @@ def parse_line(line: str, number: int) -> str | list[Any] | dict[str, Any]:
         return line
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     if isinstance(value, dict) and isinstance(value.get("text"), str):
         return str(value["text"])

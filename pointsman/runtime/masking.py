@@ -10,7 +10,7 @@ from pointsman.core.types import PredictedSpan, Span
 # What anybody would see as personal at a glance, for texts that no PII model has read.
 _PATTERNS = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.]+"  # an e-mail address
-    r"|\+?\d(?:[\s().-]?\d){6,}"  # seven digits or more: a phone, a card, an account
+    r"|\+?\d(?:[\s().-]{0,2}\d){6,}"  # seven digits or more: a phone, a card, an account
 )
 
 

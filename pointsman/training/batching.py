@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,19 +11,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from pointsman.data.encode import IGNORED
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One encoded training or evaluation row.
-
-    Attributes:
-        input_ids: Token ids with special tokens.
-        labels: A class index, or one BIO index a token (`IGNORED` on special tokens).
-    """
-
-    input_ids: list[int]
-    labels: int | list[int]
+from pointsman.training.rows import Row
 
 
 class EncodedRows(Dataset[dict[str, Any]]):

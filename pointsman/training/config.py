@@ -38,7 +38,7 @@ class TrainOptions(Closed):
     )
     evaluate_every: int | None = Field(None, gt=0, description="Steps, for `evaluate: steps`.")
     patience: int | None = Field(
-        None, gt=0, description="Evaluations without gain before stopping."
+        None, ge=0, description="Evaluations without gain before stopping; 0 never stops early."
     )
     class_weights: Literal["none", "ratio", "balanced"] = Field(
         "none", description="`ratio`: n_max / n_k, as in the document; `balanced`: scikit-learn's."
@@ -102,14 +102,13 @@ def default_schedule(rows: int, parameters: int, method: str) -> Schedule:
         parameters: Parameters of the backbone.
         method: `full` or `lora`.
     """
-    rate = 1e-4 if parameters < SMALL_BACKBONE else 5e-5
+    small = parameters < SMALL_BACKBONE
+    rate = 2e-4 if small else 5e-5
     if parameters > LARGE_BACKBONE:
         rate = 2e-5
     if method == "lora":
-        rate *= 10 if parameters < SMALL_BACKBONE else 6
+        rate *= 5
     epochs = 10 if rows < 1000 else 6 if rows < 4000 else 4
-    if method == "lora":
-        epochs += 2
     return Schedule(
         epochs=epochs,
         batch_size=16 if rows < 4000 else 32,
@@ -130,6 +129,9 @@ def resolve(options: TrainOptions, *, rows: int, parameters: int) -> TrainOption
     values: dict[str, Any] = {
         name: value for name, value in chosen.model_dump().items() if getattr(options, name) is None
     }
+    if options.preset == "default" and options.network.attention_dropout is None:
+        # Attention without dropout runs in torch's fused kernels, on CPUs too.
+        values["network"] = options.network.model_copy(update={"attention_dropout": 0.0})
     if options.evaluate == "epoch":
         values.pop("evaluate_every", None)
     if options.evaluate == "steps" and options.evaluate_every is None:

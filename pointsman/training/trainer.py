@@ -33,7 +33,6 @@ from pointsman.training.batching import (
     Collator,
     EncodedRows,
     LengthGroupedSampler,
-    Row,
     steps_per_epoch,
 )
 from pointsman.training.config import TrainOptions
@@ -41,6 +40,7 @@ from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequ
 from pointsman.training.memory import peak_mb, reset_peak
 from pointsman.training.precision import choose_precision
 from pointsman.training.progress import TrainingProgress
+from pointsman.training.rows import Row
 
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
@@ -274,7 +274,7 @@ def _trainer(job: Job) -> PureOrderTrainer:
     callbacks: list[TrainerCallback] = [
         EpochCallback(sampler, max(1, steps_per_epoch(rows, batch, options.accumulation)))
     ]
-    if options.patience is not None:
+    if options.patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
     return PureOrderTrainer(
         sampler=sampler,

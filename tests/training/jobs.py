@@ -16,7 +16,7 @@ from pointsman.models.network import build_network
 from pointsman.models.weights import find_backbone
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training import trainer
-from pointsman.training.batching import Row
+from pointsman.training.rows import Row
 from pointsman.training.config import TrainOptions
 
 SPEC = TaskSpec(

@@ -23,6 +23,15 @@ def test_document_tiers(rows, expected):
     assert found == expected
 
 
+def test_our_preset_drops_no_attention_but_the_documents_does():
+    def dropout(**options):
+        return resolve(TrainOptions(**options), rows=100, parameters=10).network.attention_dropout
+
+    assert dropout() == 0.0
+    assert dropout(network={"attention_dropout": 0.1}) == 0.1
+    assert dropout(preset="document") is None
+
+
 def test_what_the_recipe_says_stays():
     o = resolve(TrainOptions(epochs=7, batch_size=3), rows=100, parameters=10)
     assert (o.epochs, o.batch_size) == (7, 3)

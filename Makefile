@@ -1,0 +1,58 @@
+# One word a chore; `make` alone lists them. Everything lives in the environment $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Real labelled data for `make bench`: a folder a task, a JSONL file a source.
+DATA ?=
+TASKS ?= category pii jailbreak intent
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test demo bench lint types format wheel clean docs
+
+help:  ## list the chores
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+setup: $(READY)  ## make the environment
+
+# News goes to stderr, so that stdout holds results alone.
+$(READY): pyproject.toml constraints.txt
+	@echo 'making the environment in $(VENV): some minutes, once' >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,dev]' >&2
+	@touch $(READY)
+
+test: lint types  ## everything that CI runs: lint, types, tests, wheel
+	$(BIN)/python -m pytest
+	$(BIN)/python scripts/wheel_smoke.py
+
+demo: setup  ## train, evaluate and pack four classifiers on the starter corpora
+	$(BIN)/pointsman run recipes/quickstart.yaml
+
+bench: setup  ## train on real data: make bench DATA=DIR [TASKS="pii intent"]
+	@test -d "$(DATA)" || { echo 'make bench DATA=DIR: a directory with a folder a task' >&2; exit 2; }
+	set -e; for task in $(TASKS); do \
+	  $(BIN)/python benchmarks/real_data.py "$(DATA)" $$task -o runs/bench-$$task; \
+	done
+
+lint: setup  ## check style, format and the direction of imports
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+types: setup  ## check types
+	$(BIN)/mypy
+
+format: setup  ## put the code into its format
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format .
+
+wheel: setup  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist . >&2
+
+docs: setup  ## write the pages that are generated
+	$(BIN)/python scripts/make_command_docs.py
+
+clean:  ## remove caches and what was built; runs and the environment stay
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find pointsman tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

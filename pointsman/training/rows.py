@@ -1,0 +1,18 @@
+"""What training learns from: encoded rows. No torch, so that a recipe can be read without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoded training or evaluation row.
+
+    Attributes:
+        input_ids: Token ids with special tokens.
+        labels: A class index, or one BIO index a token (`IGNORED` on special tokens).
+    """
+
+    input_ids: list[int]
+    labels: int | list[int]

@@ -1,0 +1,75 @@
+"""The report says the headline first, and every table is a table."""
+
+import pytest
+
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.types import Example, PredictedSpan, Prediction, Span
+from pointsman.evaluation.report import headline, table, title, write_report
+from pointsman.evaluation.score import score
+from pointsman.tasks.jailbreak import JAILBREAK
+from pointsman.tasks.pii import PII
+
+
+def meta(spec):
+    return BundleMeta(task=spec, labels=spec.labels, max_length=32)
+
+
+@pytest.fixture
+def figures():
+    examples = [Example("a", "benign"), Example("b", "benign"), Example("c", "jailbreak")]
+    given = [("benign", 0.2), ("jailbreak", 0.7), ("jailbreak", 0.9)]
+    answers = [Prediction("jailbreak", g, s, {"benign": 1 - s, "jailbreak": s}) for g, s in given]
+    return score(JAILBREAK, examples, answers)
+
+
+def rows_of(report, heading):
+    part = report.split(f"## {heading}")[1].split("\n## ")[0]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
+    assert len({line.count("|") - line.count("\\|") for line in lines}) == 1
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_a_detectors_report(figures):
+    figures["slices"] = {"harmful": {"rows": 30, "flagged": 0.5}, "toxic": {"rows": 2}}
+    mistakes = [{"text": "a | b", "expected": "benign", "score": 0.7}]
+    report = write_report(meta(JAILBREAK), figures, mistakes, "its test split")
+    assert report.startswith("# Jailbreak: recall at 1% false positives 1.0000\n\n3 rows of its test")
+    assert ["ROC-AUC", "1.0000"] in rows_of(report, "Figures")
+    assert ["benign", "1.0000", "0.5000", "0.6667", "2"] in rows_of(report, "Per label")
+    assert rows_of(report, "Confusion")[2:] == [["benign", "1", "1"], ["jailbreak", "0", "1"]]
+    assert "Most confused: benign and jailbreak (33.3% of their rows)." in report
+    slices = rows_of(report, "Slices")
+    assert slices[0] == ["slice", "flagged", "rows"] and slices[2] == ["harmful", "0.5000", "30"]
+    assert "a \\| b" in report.split("## Mistakes")[1]
+
+
+def test_a_token_tasks_report():
+    examples = [Example("Ann", spans=(Span(0, 3, "PERSON"),)), Example("nobody")]
+    spans = (PredictedSpan(0, 3, "PERSON", "Ann", 1.0),)
+    answers = [Prediction("pii", None, 1.0, spans=spans), Prediction("pii", None, 0.0)]
+    report = write_report(meta(PII), score(PII, examples, answers), [], "x.jsonl")
+    assert report.startswith("# PII: strict span F1 1.0000\n\n2 rows of x.jsonl.")
+    assert ["PERSON", "1.0000", "1.0000", "1.0000", "1", "1"] in rows_of(report, "Per type")
+    assert "the document's NO_PII" in report
+    assert "Confusion" not in report and "Mistakes" not in report and "Slices" not in report
+
+
+def test_a_headline_that_cannot_be_measured_is_said(figures):
+    del figures["recall_at_fpr_1"]
+    assert headline(meta(JAILBREAK), figures) == ("recall at 1% false positives", None)
+    assert "not measurable" in write_report(meta(JAILBREAK), figures, [], "x").splitlines()[0]
+
+
+def test_without_confusion_no_pair_is_called_confused():
+    examples = [Example("a", "benign"), Example("c", "jailbreak")]
+    answers = [Prediction("jailbreak", e.label, 1.0, {"benign": 0, "jailbreak": 1}) for e in examples]
+    report = write_report(meta(JAILBREAK), score(JAILBREAK, examples, answers), [], "x")
+    assert "Most confused" not in report and "Best separated" in report
+
+
+def test_titles():
+    assert title("roc_auc") == "ROC-AUC" and title("false_positive_rate") == "false positive rate"
+
+
+def test_a_table():
+    assert table(("a", "b"), [(1, 0.5)]) == "| a | b |\n| --- | --- |\n| 1 | 0.5000 |\n"
