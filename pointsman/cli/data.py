@@ -19,23 +19,34 @@ def prepare_cli(
     limit: int | None = typer.Option(None, min=1, help="At most so many rows of each source."),
     on_bad_row: str = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    labels: list[str] = typer.Option([], "--label", help="Keep this label only. Repeatable."),
+    label_map: list[str] = typer.Option([], "--label-map", help="OLD=NEW, to merge labels."),
+    positive_kinds: list[str] = typer.Option(
+        [], "--positive-kind", help="A kind that counts as positive. Repeatable."
+    ),
     overrides: list[str] = typer.Option(
         [], "--set", help="Any preparing option, as in --set seed=7."
     ),
 ) -> None:
     """Read sources, check every row, split by group, and write a manifest."""
-    from pointsman.pipeline.run import prepare_sources
+    from pointsman.cli.options import parse_pairs, source_request
+    from pointsman.core.config import apply_overrides
+    from pointsman.core.errors import ConfigError
+    from pointsman.data.prepare import PrepareOptions, prepare
+    from pointsman.tasks.catalogue import load_task
 
-    manifest = prepare_sources(
-        task,
-        source,
-        output,
-        mirror=mirror,
-        limit=limit,
-        on_bad_row=on_bad_row,
-        columns=columns,
-        overrides=overrides,
-        say=say,
+    spec = load_task(task).adapt(
+        labels=tuple(labels) or None,
+        label_map=parse_pairs(label_map, option="--label-map"),
+        positive_kinds=tuple(positive_kinds) or None,
     )
+    if not source:
+        known = ", ".join(spec.sources) or "none in the catalogue"
+        raise ConfigError(f"a --source for {spec.name}", fix=f"{known}; or a local file")
+    named = parse_pairs(columns, option="--column")
+    requests = [source_request(name, limit=limit, columns=named) for name in source]
+    values = {"on_bad_row": on_bad_row, "mirror": None if mirror is None else str(mirror)}
+    options = PrepareOptions.parse(apply_overrides(values, overrides), where="options")
+    manifest = prepare(spec, requests, output, options=options, progress=say)
     rows = [(name, counts["rows"]) for name, counts in manifest["counts"].items()]
-    show_table(f"Prepared {task} in {output}", ("split", "rows"), rows)
+    show_table(f"Prepared {spec.name} in {output}", ("split", "rows"), rows)

@@ -24,6 +24,8 @@ def evaluate_cli(
     reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
 ) -> None:
     """Evaluate a bundle through the predictor that users call."""
+    from pointsman.bundle.layout import find_bundles
+    from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_evaluation
     from pointsman.core.errors import ConfigError
     from pointsman.evaluation.reference import run_reference
@@ -42,12 +44,14 @@ def evaluate_cli(
         show_table(title, ("prompt", "expected", "given", "right"), rows)
     if data is None:
         return
+    named = parse_pairs(columns, option="--column")
     examples, slices = read_labelled(
-        predictor.task, data, columns=columns, on_bad_row=on_bad_row, say=say
+        predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say
     )
     with progress_bar("evaluating", len(examples)) as progress:
         result = evaluate(predictor, examples, slices=slices, reveal=reveal, progress=progress)
-    place = output or bundle / f"evaluation-{data.stem}"
-    write_evaluation(predictor, result, place, str(data.name))
     show_evaluation(predictor.meta, result.figures)
+    beside = find_bundles([bundle])[0].resolve().parent
+    place = output or beside / f"evaluation-{data.stem}"
+    write_evaluation(predictor, result, place, str(data.name))
     say(f"written to {place}")

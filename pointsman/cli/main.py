@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -29,7 +30,7 @@ app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
 app.command("classify")(classify.classify_cli)
 
-INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 
 
 def _version(value: bool) -> None:
@@ -52,11 +53,21 @@ def main() -> None:
     try:
         app()
     except PointsmanError as error:
-        report_error(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        report_error("stopped; the same command goes on from the last checkpoint")
-        sys.exit(INTERRUPTED)
+        _end(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "pointsman":
+            raise
+        fix = "pip install 'pointsman[train]'"
+        _end(PointsmanError(f"the library {error.name}", got="not installed", fix=fix))
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            report_error("stopped; the same command goes on from the last checkpoint")
+        raise
+
+
+def _end(error: PointsmanError) -> NoReturn:
+    report_error(str(error))
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def run_cli(
     loaded = load_recipe(recipe, tuple(overrides))
     if dry_run:
         for line in plan(loaded):
-            OUT.print(line, markup=False)
+            OUT.print(line, markup=False, soft_wrap=True)
         return
     bundles = run_recipe(loaded, say)
     show_figures(bundles)

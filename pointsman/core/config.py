@@ -96,11 +96,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return `values` with `key.path=value` overrides laid over them.
 
-    Values are read as YAML, so `train.epochs=3` is a number and `labels=[law, math]` a list.
+    Values are read as YAML, so `train.epochs=3` is a number and `labels=[law, math]` a list. An
+    entry of a list is named by its index, its `task` or its `name`: `tasks.pii.train.epochs=3`.
 
     Raises:
-        ConfigError: If an override has no `=`, is no YAML, or goes through something that is no
-            mapping.
+        ConfigError: If an override has no `=`, is no YAML, names no entry, or goes through a
+            plain value.
     """
     merged: dict[str, Any] = _deep_copy(values)
     for override in overrides:
@@ -108,13 +109,35 @@ def apply_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[st
         if not equals or not path:
             raise ConfigError("--set KEY.PATH=VALUE", got=override)
         *parents, last = path.strip().split(".")
-        place = merged
+        place: Any = merged
         for parent in parents:
-            place = place.setdefault(parent, {})
-            if not isinstance(place, dict):
-                raise ConfigError(f"--set {path}: {parent!r} to be a mapping", got=place)
-        place[last] = _value(override, text)
+            place = _step(place, parent, path)
+        key = _index(place, last, path) if isinstance(place, list) else last
+        place[key] = _value(override, text)
     return merged
+
+
+def _step(place: Any, key: str, path: str) -> Any:
+    if isinstance(place, list):
+        inner = place[_index(place, key, path)]
+    else:
+        inner = place.setdefault(key, {})
+    if not isinstance(inner, dict | list):
+        raise ConfigError(f"--set {path}: {key!r} to be a mapping", got=inner)
+    return inner
+
+
+def _index(entries: list[Any], key: str, path: str) -> int:
+    names = [
+        entry.get("task", entry.get("name")) if isinstance(entry, dict) else None
+        for entry in entries
+    ]
+    if key in names:
+        return names.index(key)
+    if key.isdigit() and int(key) < len(entries):
+        return int(key)
+    known = [str(name) for name in names if name] or [str(i) for i in range(len(entries))]
+    raise ConfigError(f"--set {path}: no entry {key!r}", fix=suggest(key, known))
 
 
 def _value(override: str, text: str) -> Any:

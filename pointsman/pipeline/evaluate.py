@@ -61,22 +61,23 @@ def evaluate(
 
 
 def _slice(predictor: Predictor, rows: Sequence[Example]) -> dict[str, Any]:
-    """Return how many rows of a slice are flagged, or how they are answered."""
+    """Return how many rows of a slice a detector flags, or how another task answers them."""
     spec = predictor.task
     predictions = predictor.predict([example.text for example in rows])
-    if spec.level == "token":
+    if spec.positive is None:
         return {"rows": len(rows), **_few(score(spec, rows, predictions))}
     return {"rows": len(rows), "flagged": flagged_share(predictor, predictions)}
 
 
 def flagged_share(predictor: Predictor, predictions: Sequence[Prediction]) -> float:
-    """Return the share of answers that are the positive label (0 where a task has none)."""
+    """Return the share of answers that are the positive label of a detector."""
     hits = sum(p.label == predictor.task.positive for p in predictions)
     return hits / max(1, len(predictions))
 
 
 def _few(figures: dict[str, Any]) -> dict[str, float]:
-    return {k: v for k, v in scalars(figures).items() if k in ("span_f1", "clean_share")}
+    chosen = ("accuracy", "macro_f1", "span_f1", "clean_share")
+    return {k: v for k, v in scalars(figures).items() if k in chosen}
 
 
 def evaluate_bundle(

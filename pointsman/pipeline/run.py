@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pointsman.bundle.layout import META, read_bundle
-from pointsman.core.config import apply_overrides
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
 from pointsman.data.prepare import (
     PreparedData,
-    PrepareOptions,
     load_prepared,
     prepare,
 )
 from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
-from pointsman.data.sources import SOURCES, load_source
+from pointsman.data.schema import labels_left_out
+from pointsman.data.sources import RowRules, load_source
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.evaluate import evaluate_bundle
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
@@ -30,60 +28,6 @@ from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
 
 RESOLVED = "recipe.json"
-
-
-def prepare_sources(
-    task: str,
-    sources: Sequence[str],
-    output: Path,
-    *,
-    mirror: Path | None,
-    limit: int | None,
-    on_bad_row: str,
-    columns: Sequence[str],
-    overrides: Sequence[str],
-    say: Say,
-) -> dict[str, Any]:
-    """Prepare named sources or local files for a task; see `pointsman.data.prepare.prepare`.
-
-    Raises:
-        ConfigError: If no source is given, or a source or option is not known.
-    """
-    spec = load_task(task)
-    if not sources:
-        known = ", ".join(spec.sources) or "none in the catalogue"
-        raise ConfigError(f"a --source for {spec.name}", fix=f"{known}; or a local file")
-    requests = [source_request(name, limit=limit, columns=columns) for name in sources]
-    values = {"on_bad_row": on_bad_row, "mirror": None if mirror is None else str(mirror)}
-    options = PrepareOptions.parse(apply_overrides(values, overrides), where="options")
-    return prepare(spec, requests, output, options=options, progress=say)
-
-
-def source_request(
-    name: str, *, limit: int | None = None, columns: Sequence[str] = ()
-) -> SourceRequest:
-    """Return the request for a source's name, or for a local file or directory."""
-    values: dict[str, Any] = {"limit": limit}
-    if name in SOURCES or not Path(name).exists():
-        values["name"] = name
-    else:
-        values |= {"path": name, "columns": parse_columns(columns)}
-    return SourceRequest.parse(values, where=f"--source {name}")
-
-
-def parse_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Read `FIELD=COLUMN` options.
-
-    Raises:
-        ConfigError: If one has no `=`.
-    """
-    parsed = {}
-    for column in columns:
-        field, equals, name = column.partition("=")
-        if not equals:
-            raise ConfigError("--column FIELD=COLUMN", got=column)
-        parsed[field] = name
-    return parsed
 
 
 def train_prepared(
@@ -102,10 +46,7 @@ def train_prepared(
     Raises:
         ConfigError: If the data was prepared for another task.
     """
-    prepared = load_prepared(data)
-    wanted = load_task(task).name
-    if prepared.spec.name != wanted:
-        raise ConfigError(f"data prepared for {wanted}", got=f"data for {prepared.spec.name}")
+    prepared = _load_prepared_for(load_task(task).name, data)
     request = TrainRequest(
         prepared,
         find_backbone(backbone, mirror=mirror, revision=revision),
@@ -114,6 +55,13 @@ def train_prepared(
         {"task": task, "backbone": backbone},
     )
     return train_and_evaluate(request, say)
+
+
+def _load_prepared_for(task: str, path: Path) -> PreparedData:
+    prepared = load_prepared(path)
+    if prepared.spec.name != task:
+        raise ConfigError(f"data prepared for {task}", got=f"data for {prepared.spec.name}")
+    return prepared
 
 
 def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
@@ -137,20 +85,36 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
 
 
 def read_labelled(
-    spec: TaskSpec, path: Path, *, columns: Sequence[str], on_bad_row: OnBadRow, say: Say
+    spec: TaskSpec, path: Path, *, columns: Mapping[str, str], on_bad_row: OnBadRow, say: Say
 ) -> tuple[list[Example], dict[str, list[Example]]]:
     """Read labelled rows for an evaluation: a file, or the test split of prepared data.
 
+    Rows and spans of labels that the bundle was narrowed by are left out, as in training.
+
     Returns:
         The rows, and kept-out slices by name.
+
+    Raises:
+        ConfigError: If the data was prepared for another task or other labels.
     """
     if is_prepared(path):
-        prepared = load_prepared(path)
+        prepared = _load_prepared_for(spec.name, path)
+        strange = [label for label in prepared.spec.labels if label not in spec.labels]
+        if strange:
+            raise ConfigError(
+                f"{path}: data prepared with the labels of the bundle",
+                got=f"others: {', '.join(strange)}",
+                fix="give the file that it was prepared from",
+            )
         return list(prepared.test), {name: list(rows) for name, rows in prepared.slices.items()}
     request = SourceRequest.parse(
-        {"path": str(path), "columns": parse_columns(columns)}, where=f"--data {path}"
+        {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
     )
-    loaded = load_source(request, spec, on_bad_row=on_bad_row)
+    rules = RowRules(dropped_labels=labels_left_out(spec))
+    loaded = load_source(request, spec, on_bad_row=on_bad_row, rules=rules)
+    for what, names in loaded.counts["left_out"].items():
+        listed = ", ".join(f"{name} ({count})" for name, count in names.items())
+        say(f"left out, since the bundle does not have the {what}: {listed}")
     if loaded.skipped:
         say(f"{len(loaded.skipped)} bad rows skipped; the first: {loaded.skipped[0]}")
     rows: list[Example] = []

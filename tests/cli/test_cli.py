@@ -48,7 +48,7 @@ def test_the_command_line_starts_without_the_heavy_libraries():
     code = (
         "import sys, pointsman.cli.main; "
         "heavy = {'torch', 'transformers', 'sklearn', 'datasets', 'peft', 'pyarrow'}; "
-        "sys.exit(', '.join(heavy & set(sys.modules)))"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, text=True)
     assert done.returncode == 0, done.stderr
@@ -245,8 +245,17 @@ def test_evaluate_takes_prepared_data(pointsman, demo, bundles, tmp_path):
 
 
 def test_evaluate_refuses_data_of_another_task(pointsman, demo, bundles):
-    result = pointsman("evaluate", bundles[1], "--data", demo / "run" / "jailbreak" / "data")
-    assert result.code == 2 and "jailbreak" in result.err
+    for bundle, name in zip(bundles, ("pii", "jailbreak"), strict=True):
+        result = pointsman("evaluate", bundle, "--data", demo / "run" / name / "data")
+        assert result.code == 2 and f"data for {name}" in result.err
+
+
+def test_evaluate_refuses_data_prepared_with_other_labels(pointsman, bundles, tmp_path):
+    source = write_rows(tmp_path / "pii.jsonl", pii_rows(30))
+    options = ("--set", "near_duplicate_threshold=null", "-o", tmp_path / "data")
+    assert pointsman("data", "prepare", "pii", "--source", source, *options).code == 0
+    result = pointsman("evaluate", bundles[1], "--data", tmp_path / "data")
+    assert result.code == 2 and "GPE" in result.err
 
 
 def test_evaluate_leaves_out_labels_that_a_narrowed_bundle_does_not_have(
@@ -280,6 +289,15 @@ def test_evaluate_runs_the_documents_prompts(pointsman, bundles):
     result = pointsman("evaluate", bundles[0], "--reference")
     assert result.code == 0 and "of 5" in result.out and "expected" in result.out
     assert "of 4" in pointsman("evaluate", bundles[1], "--reference").out
+
+
+def test_the_document_has_no_prompts_for_a_task_of_ones_own(pointsman, own_demo):
+    bundle = own_demo / "run" / "jailbreak" / "bundle"
+    values = json.loads((bundle / "bundle.json").read_text())
+    values["task"]["name"] = "mine"
+    (bundle / "bundle.json").write_text(json.dumps(values))
+    result = pointsman("evaluate", bundle, "--reference")
+    assert result.code == 0 and "no prompts for mine" in result.err and result.out == ""
 
 
 BAD_ROWS = {

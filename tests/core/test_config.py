@@ -99,7 +99,7 @@ def test_later_overrides_win():
     assert apply_overrides({}, ["a.b=1", "a.b=2", "a.c=3"]) == {"a": {"b": 2, "c": 3}}
 
 
-@pytest.mark.parametrize("override", ["a", "=3", "l.0=3", "a.b.c=3", "t=[a", "t={"])
+@pytest.mark.parametrize("override", ["a", "=3", "l.9=3", "a.b.c=3", "t=[a", "t={"])
 def test_a_bad_override_is_shown(override):
     with pytest.raises(ConfigError) as caught:
         apply_overrides({"a": {"b": 2}, "l": [1]}, [override])
@@ -129,3 +129,12 @@ def test_a_missing_file_and_a_directory_are_refused_by_name(tmp_path):
         read_yaml(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="Is a directory"):
         read_yaml(tmp_path)
+
+
+def test_an_override_reaches_into_a_list_by_task_name_or_index():
+    values = {"tasks": [{"task": "pii"}, {"task": "intent", "sources": [{"name": "starter"}]}]}
+    changed = apply_overrides(values, ["tasks.intent.sources.starter.limit=5", "tasks.0.x=1"])
+    assert changed["tasks"][1]["sources"] == [{"name": "starter", "limit": 5}]
+    assert changed["tasks"][0] == {"task": "pii", "x": 1}
+    with pytest.raises(ConfigError, match="'intent'"):
+        apply_overrides(values, ["tasks.intend.x=1"])

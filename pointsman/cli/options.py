@@ -1,0 +1,53 @@
+"""Options that several commands read: pairs, sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pointsman.data.request import SourceRequest
+
+FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+
+def parse_pairs(pairs: Sequence[str], *, option: str) -> dict[str, str]:
+    """Read `KEY=VALUE` options.
+
+    Raises:
+        ConfigError: If one has no `=`.
+    """
+    from pointsman.core.errors import ConfigError
+
+    parsed = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"{option} KEY=VALUE", got=pair)
+        parsed[key] = value
+    return parsed
+
+
+def source_request(
+    name: str, *, limit: int | None = None, columns: dict[str, str] | None = None
+) -> SourceRequest:
+    """Return the request for a source's name, or for a local file or directory.
+
+    Raises:
+        ConfigError: If it names a file that is not there.
+    """
+    from pointsman.core.errors import ConfigError
+    from pointsman.data.request import SourceRequest
+    from pointsman.data.sources import SOURCES
+
+    values: dict[str, Any] = {"limit": limit}
+    if name in SOURCES:
+        values["name"] = name
+    elif Path(name).exists():
+        values |= {"path": name, "columns": columns or {}}
+    elif name.endswith(FILE_SUFFIXES) or "/" in name:
+        raise ConfigError(f"a file or directory at {name}", got="no such file")
+    else:
+        values["name"] = name  # the catalogue says which names it knows
+    return SourceRequest.parse(values, where=f"--source {name}")
