@@ -63,7 +63,9 @@ def main() -> None:
             for _ in range(args.repeats)
         ]
         theirs, ours = (sorted(column)[len(column) // 2] for column in zip(*pairs, strict=True))
-        print(f"| {data.spec.name} | {len(rows)} | {theirs:.1f} | {ours:.1f} | {theirs / ours:.1f} |")
+        print(
+            f"| {data.spec.name} | {len(rows)} | {theirs:.1f} | {ours:.1f} | {theirs / ours:.1f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -74,11 +74,15 @@ def narrow(config: object) -> tuple[int, int]:
 
 def main() -> None:
     """Print two Markdown tables."""
-    print("| backbone | recipe | rank | trained | of | share |\n| --- | --- | --- | --- | --- | --- |")
+    print(
+        "| backbone | recipe | rank | trained | of | share |\n| --- | --- | --- | --- | --- | --- |"
+    )
     for name, config in SHAPES.items():
         for recipe, outputs, token, rank in RECIPES:
             trained, total = share(config, outputs, token=token, rank=rank)
-            print(f"| {name} | {recipe} | {rank} | {trained:,} | {total:,} | {trained / total:.2%} |")
+            print(
+                f"| {name} | {recipe} | {rank} | {trained:,} | {total:,} | {trained / total:.2%} |"
+            )
     print("\n| backbone | rank 8 on | trained | of | share |\n| --- | --- | --- | --- | --- |")
     for name, config in SHAPES.items():
         trained, total = narrow(config)

@@ -8,12 +8,20 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: two threads on busy cores are 20 times slower
 
-import shutil  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+import pytest
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 if TYPE_CHECKING:
     from pointsman.runtime.predictor import Predictor
@@ -60,7 +68,9 @@ def wordpiece() -> Tokenizer:
 def byte_level(*, trim_offsets: bool) -> Tokenizer:
     """A byte-level tokenizer; without trimming, offsets include the leading blank."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=trim_offsets)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(
+        add_prefix_space=False, trim_offsets=trim_offsets
+    )
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer.train_from_iterator(
@@ -112,17 +122,31 @@ def make_backbone(family: str, path: Path, *, seed: int = 0) -> Path:
         "intermediate_size": 64,
     }
     if family == "bert":
-        model = BertModel(BertConfig(**shape, pad_token_id=0, max_position_embeddings=128), add_pooling_layer=False)
+        model = BertModel(
+            BertConfig(**shape, pad_token_id=0, max_position_embeddings=128),
+            add_pooling_layer=False,
+        )
     elif family == "roberta":
         config = RobertaConfig(
-            **shape, pad_token_id=1, bos_token_id=0, eos_token_id=2, max_position_embeddings=130,
+            **shape,
+            pad_token_id=1,
+            bos_token_id=0,
+            eos_token_id=2,
+            max_position_embeddings=130,
             type_vocab_size=1,
         )
         model = RobertaModel(config, add_pooling_layer=False)
     else:
         config = ModernBertConfig(
-            **shape, pad_token_id=1, bos_token_id=0, cls_token_id=0, eos_token_id=2, sep_token_id=2,
-            max_position_embeddings=128, global_attn_every_n_layers=2, local_attention=16,
+            **shape,
+            pad_token_id=1,
+            bos_token_id=0,
+            cls_token_id=0,
+            eos_token_id=2,
+            sep_token_id=2,
+            max_position_embeddings=128,
+            global_attn_every_n_layers=2,
+            local_attention=16,
         )
         model = ModernBertModel(config)
     path.mkdir(parents=True, exist_ok=True)

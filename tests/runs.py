@@ -80,7 +80,10 @@ def write_recipe(directory: Path, backbone: Path, tasks: list[dict[str, Any]], *
 def task(name: str, **more: Any) -> dict[str, Any]:
     """Return a task of a recipe whose rows are in `data/NAME.jsonl`."""
     # The rows are word salads, alike by their making: near-duplicates would be one group.
-    prepare = {"near_duplicate_threshold": None, "fractions": {"train": 0.7, "validation": 0.15, "test": 0.15}}
+    prepare = {
+        "near_duplicate_threshold": None,
+        "fractions": {"train": 0.7, "validation": 0.15, "test": 0.15},
+    }
     return {
         "task": name, "sources": [{"path": f"data/{name}.jsonl"}], "prepare": prepare, **more,
     }  # fmt: skip
@@ -92,7 +95,13 @@ COARSE = ["PERSON", "EMAIL_ADDRESS", "PHONE_NUMBER", "US_SSN", "LOCATION"]
 
 def demo_tasks() -> list[dict[str, Any]]:
     """A detector by LoRA, and the document's coarse PII set by full fine-tuning."""
-    lora = {"method": "lora", "learning_rate": 3e-3, "epochs": 15, "evaluate_every": 110, "lora": {"rank": 4}}
+    lora = {
+        "method": "lora",
+        "learning_rate": 3e-3,
+        "epochs": 15,
+        "evaluate_every": 110,
+        "lora": {"rank": 4},
+    }
     return [
         task("jailbreak", train=lora),
         task("pii", labels=COARSE, label_map=PLACES, train={"epochs": 10}),

@@ -41,6 +41,9 @@ class BundleMeta(Closed):
         default_factory=dict, description="Least probability at which a label is given."
     )
     temperature: float = Field(1.0, description="Divides the logits.")
+    pool_words: bool = Field(
+        False, description="Whether the tokens of one word share a label, in a token task."
+    )
     metrics: dict[str, Any] = Field(default_factory=dict, description="Figures on the test split.")
     validation: dict[str, float] = Field(
         default_factory=dict, description="Figures of the checkpoint on the validation split."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from pointsman.cli.console import progress_bar, say, show_table
+
+if TYPE_CHECKING:
+    from pointsman.evaluation.reference import Check
 
 
 def evaluate_cli(
@@ -37,11 +40,7 @@ def evaluate_cli(
         raise ConfigError("--data FILE or --reference", got="neither")
     predictor = load(bundle)
     if reference:
-        checks = run_reference(predictor)
-        rows = [(c.text, c.expected, c.given, "yes" if c.right else "NO") for c in checks]
-        right = sum(check.right for check in checks)
-        title = f"The document's prompts for {predictor.task.name}: {right} of {len(checks)}"
-        show_table(title, ("prompt", "expected", "given", "right"), rows)
+        _show_reference(predictor.task.name, run_reference(predictor))
     if data is None:
         return
     named = parse_pairs(columns, option="--column")
@@ -55,3 +54,13 @@ def evaluate_cli(
     place = output or beside / f"evaluation-{data.stem}"
     write_evaluation(predictor, result, place, str(data.name))
     say(f"written to {place}")
+
+
+def _show_reference(task: str, checks: list[Check]) -> None:
+    if not checks:
+        say(f"the document has no prompts for {task}")
+        return
+    rows = [(c.text, c.expected, c.given, "yes" if c.right else "NO") for c in checks]
+    right = sum(check.right for check in checks)
+    title = f"The document's prompts for {task}: {right} of {len(checks)}"
+    show_table(title, ("prompt", "expected", "given", "right"), rows)

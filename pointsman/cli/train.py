@@ -17,7 +17,9 @@ def train_cli(
     method: str = typer.Option("full", help="full or lora."),
     preset: str = typer.Option("default", help="default or document."),
     rank: int = typer.Option(8, help="Rank of LoRA."),
-    mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
+    mirror: Path | None = typer.Option(
+        None, exists=True, file_okay=False, help="Local mirror of the hub."
+    ),
     revision: str | None = typer.Option(None, help="Commit of the backbone on the hub."),
     overrides: list[str] = typer.Option(
         [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import ADAPTER, CARD, TOKENIZER_CONFIG, WEIGHTS, write_bundle
+from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost
-from pointsman.core.errors import ConfigError
+from pointsman.core.errors import ConfigError, TrainingError
 from pointsman.core.files import read_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
@@ -21,6 +21,7 @@ from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function
+from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.training.config import TrainOptions, resolve
 
@@ -57,13 +58,15 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         TrainingError: If the run directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
-    from pointsman.training.trainer import Job, identify, train
+    from pointsman.training.trainer import Job, train
 
     spec = request.data.spec
     encoder = _encoder(request)
     training = encode_split(spec, encoder, request.data.train, every_window=spec.level == "token")
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(request.options, rows=len(training.rows), parameters=_size(request.backbone))
+    identity = _identity(request, options)
+    _refuse_other_bundle(request.directory / "bundle", identity)
     network = build_network(
         _start(request),
         spec,
@@ -72,7 +75,8 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         seed=options.seed,
     )
     _announce(request, options, training, say)
-    meta = _meta(request, options, {"train": training.facts, "validation": validation.facts})
+    facts = {"train": training.facts, "validation": validation.facts}
+    meta = _meta(request, options, {"encoding": facts, "run": identity})
     outcome = train(
         Job(
             model=network.model,
@@ -84,16 +88,35 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             pad_id=network.model.config.pad_token_id or 0,
             options=options,
             directory=request.directory / "checkpoints",
-            identity=identify(
-                data=request.data.manifest["hashes"],
-                task=spec.model_dump(mode="json"),
-                options=_what_matters(options),
-                backbone=request.backbone.provenance(),
-            ),
+            identity=identity,
             say=say,
         )
     )
     return _pack(request, meta, outcome, encoder)
+
+
+def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
+    from pointsman.training.trainer import identify
+
+    return identify(
+        data=request.data.manifest["hashes"],
+        task=request.data.spec.model_dump(mode="json"),
+        options=_what_matters(options),
+        backbone=request.backbone.provenance(),
+    )
+
+
+def _refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
+    """Refuse to replace another run's bundle, where its checkpoints are gone and cannot tell."""
+    meta = read_json(bundle / META) if (bundle / META).is_file() else {}
+    held = meta.get("provenance", {}).get("run", identity)
+    differs = sorted(key for key in identity if held.get(key) != identity[key])
+    if differs:
+        raise TrainingError(
+            f"{bundle}: no bundle, or one of this run",
+            got=f"one of a run with another {', '.join(differs)}",
+            fix="choose another output directory, or delete this one",
+        )
 
 
 def _what_matters(options: TrainOptions) -> dict[str, Any]:
@@ -179,7 +202,7 @@ def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: 
         say(f"  {cut} texts beyond {options.max_length} tokens: trained on their first window")
 
 
-def _meta(request: TrainRequest, options: TrainOptions, facts: dict[str, Any]) -> BundleMeta:
+def _meta(request: TrainRequest, options: TrainOptions, more: dict[str, Any]) -> BundleMeta:
     spec = request.data.spec
     manifest = request.data.manifest
     return BundleMeta(
@@ -187,10 +210,12 @@ def _meta(request: TrainRequest, options: TrainOptions, facts: dict[str, Any]) -
         labels=model_labels(spec),
         max_length=options.max_length,
         thresholds={spec.positive: 0.5} if spec.positive else {},
+        pool_words=spec.level == "token"
+        and spans_fit_words((example.text, example.spans) for example in request.data.train),
         provenance={
             "backbone": request.backbone.provenance(),
             "data": {key: manifest[key] for key in ("sources", "hashes", "counts", "seed")},
-            "encoding": facts,
+            **more,
         },
         recipe={**request.recipe, "train": options.model_dump(mode="json")},
         versions=versions(),

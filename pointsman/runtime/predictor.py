@@ -18,6 +18,7 @@ from pointsman.data.encode import TextEncoder, Window
 from pointsman.runtime.backend import Backend, load_backend
 from pointsman.runtime.decode import decode_spans
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
+from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
 
 TOKEN_BUDGET = 8192  # padded tokens of one batch: large enough to fill two cores, small in memory
@@ -126,6 +127,8 @@ def to_prediction(
             for window, logit in zip(windows, logits, strict=True)
         ]
         probabilities, offsets = merge_tokens(parts, windows)
+        if meta.pool_words:
+            probabilities = pool_words(probabilities, offsets, text)
         spans = decode_spans(probabilities, offsets, text, spec.labels)
         kept = tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
         return Prediction(spec.name, None, max((s.score for s in kept), default=0.0), spans=kept)

@@ -3,6 +3,7 @@
 import csv
 import errno
 import json
+import shutil
 import subprocess
 import sys
 
@@ -66,7 +67,10 @@ def test_classify_prints_a_table(pointsman, bundles):
 
 def test_classify_gives_machines_json(pointsman, bundles):
     ((verdict, found),) = answers(pointsman("classify", *bundles, TEXT, "--json"))
-    assert verdict["task"] == "jailbreak" and set(verdict["probabilities"]) == {"benign", "jailbreak"}
+    assert verdict["task"] == "jailbreak" and set(verdict["probabilities"]) == {
+        "benign",
+        "jailbreak",
+    }
     assert verdict["score"] == verdict["probabilities"][verdict["label"]]
     assert "spans" not in verdict and "probabilities" not in found
     for span in found["spans"]:
@@ -282,7 +286,7 @@ def test_evaluate_reads_csv_with_other_column_names(pointsman, bundles, tmp_path
     result = pointsman("evaluate", bundles[0], "--data", path, "--column", "text=promt")
     assert result.code == 2 and "did you mean 'prompt'" in result.err
     result = pointsman("evaluate", bundles[0], "--data", path, "--column", "textprompt")
-    assert result.code == 2 and "FIELD=COLUMN" in result.err
+    assert result.code == 2 and "--column" in result.err and "textprompt" in result.err
 
 
 def test_evaluate_runs_the_documents_prompts(pointsman, bundles):
@@ -364,6 +368,10 @@ def test_prepare_then_train(pointsman, backbones, tmp_path, monkeypatch):
     assert again.code == 0 and "step" not in again.err
     other = pointsman(*arguments, "--method", "lora", "--rank", "4")
     assert other.code == 6 and "another options" in other.err
+    shutil.rmtree(tmp_path / "out" / "checkpoints")  # the bundle alone is a run's too
+    other = pointsman(*arguments, "--method", "lora", "--rank", "4")
+    assert other.code == 6 and "out/bundle" in other.err
+    assert read_bundle(tmp_path / "out" / "bundle").recipe["train"]["lora"]["rank"] == 2
 
 
 def test_run_dry_and_for_good(pointsman, backbones, tmp_path, monkeypatch):
@@ -395,6 +403,7 @@ def test_run_dry_and_for_good(pointsman, backbones, tmp_path, monkeypatch):
         (("train", "jailbreak", "--data", "DATA", "--set", "epochs"), 2, "KEY.PATH=VALUE"),
         (("train", "jailbreak", "--data", "DATA", "--method", "qlora"), 2, "lora"),
         (("train", "jailbreak", "--data", "DATA", "--rank", "0"), 2, "rank"),
+        (("train", "jailbreak", "--data", "DATA", "--backbone", "org/model", "--mirror", "gone"), 2, "gone"),
         (("run", "gone.yaml"), 2, "gone.yaml"),
         (("run", "."), 2, "directory"),
         (("data", "prepare", "jailbreak", "-o", "x"), 2, "--source"),
@@ -417,12 +426,22 @@ def test_wrong_arguments_are_said(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_bad_disk_has_its_own_exit_code(pointsman, prepared, backbones, tmp_path, monkeypatch, number):
+def test_a_bad_disk_has_its_own_exit_code(
+    pointsman, prepared, backbones, tmp_path, monkeypatch, number
+):
     def fail(*_, **__):
         raise OSError(number, "no")
 
     monkeypatch.setattr("pointsman.core.files.tempfile.mkstemp", fail)
-    arguments = ("--data", prepared, "--backbone", backbones["bert"], "-o", tmp_path / "out", *QUICK)
+    arguments = (
+        "--data",
+        prepared,
+        "--backbone",
+        backbones["bert"],
+        "-o",
+        tmp_path / "out",
+        *QUICK,
+    )
     result = pointsman("train", "jailbreak", *arguments)
     assert result.code == 7 and str(tmp_path / "out") in result.err and "do:" in result.err
 
@@ -433,6 +452,41 @@ def test_an_output_that_is_a_file_is_said(pointsman, prepared, backbones, tmp_pa
     arguments = ("--data", prepared, "--backbone", backbones["bert"], "-o", file, *QUICK)
     result = pointsman("train", "jailbreak", *arguments)
     assert result.code == 7 and "a file stands" in result.err and file.read_text() == "mine"
+
+
+# a base install
+
+
+BLOCKED = (
+    "import sys; "
+    "libraries = 'torch transformers peft accelerate datasets pyarrow sklearn safetensors faker "
+    "rensa huggingface_hub tensorboard jinja2 matplotlib'; "
+    "sys.modules.update(dict.fromkeys(libraries.split())); "
+    "from pointsman.cli.main import main; main()"
+)
+
+
+def without_extras(*arguments):
+    command = [sys.executable, "-c", BLOCKED, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=60, text=True)
+
+
+def test_a_base_install_lists_the_tasks():
+    done = without_extras("tasks", "--json")
+    assert done.returncode == 0 and len(json.loads(done.stdout)) == 4, done.stderr
+
+
+@pytest.mark.parametrize("command", ["classify", "train", "evaluate"])
+def test_a_base_install_says_what_to_install(demo, prepared, backbones, tmp_path, command):
+    bundle = demo / "run" / "jailbreak"
+    arguments = {
+        "classify": (bundle, "hello"),
+        "train": ("jailbreak", "--data", prepared, "--backbone", backbones["bert"], "-o", tmp_path),
+        "evaluate": (bundle, "--reference"),
+    }[command]
+    done = without_extras(command, *arguments)
+    assert done.returncode == 1 and "pip install 'pointsman[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 # the edge
@@ -475,7 +529,9 @@ def test_ctrl_c_says_how_to_go_on(pointsman, monkeypatch):
 def test_a_missing_library_says_what_to_install(pointsman, monkeypatch, name):
     raising(monkeypatch, ModuleNotFoundError(f"No module named '{name}'", name=name))
     result = pointsman("command")
-    assert result.code == 1 and name in result.err and "pip install 'pointsman[train]'" in result.err
+    assert (
+        result.code == 1 and name in result.err and "pip install 'pointsman[train]'" in result.err
+    )
 
 
 def test_a_missing_module_of_our_own_is_a_bug_and_not_hidden(pointsman, monkeypatch):

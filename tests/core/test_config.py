@@ -73,7 +73,9 @@ def test_parsed_configuration_is_frozen():
 
 
 def test_suggest():
-    assert suggest("categry", ["category", "pii"]) == "did you mean 'category'? known: category, pii"
+    assert (
+        suggest("categry", ["category", "pii"]) == "did you mean 'category'? known: category, pii"
+    )
     assert suggest("zzz", ["category", "pii"]) == "known: category, pii"
     assert suggest("zzz", []) == "known: none"
 

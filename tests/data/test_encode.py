@@ -21,7 +21,9 @@ from pointsman.tasks.pii import PII
 from tests.conftest import FAMILIES, make_tokenizer
 
 ENCODERS = {family: TextEncoder(make_tokenizer(family), max_length=64) for family in FAMILIES}
-SHORT = {family: TextEncoder(make_tokenizer(family), max_length=16, overlap=4) for family in FAMILIES}
+SHORT = {
+    family: TextEncoder(make_tokenizer(family), max_length=16, overlap=4) for family in FAMILIES
+}
 
 # Letters, digits, blanks, emoji with joiners and skin tones, combining marks, right-to-left,
 # full-width digits, zero-width characters, controls.

@@ -82,5 +82,7 @@ def test_the_surest_mistakes_of_a_text_task_come_first():
         "score": 0.9778, "source": "s",
     }  # fmt: skip
     assert [row["text"] for row in rows[1:]] == ["unsure"]
-    assert "ann.lee@example.org" in text_mistakes(JAILBREAK, examples, given, reveal=True)[0]["text"]
+    assert (
+        "ann.lee@example.org" in text_mistakes(JAILBREAK, examples, given, reveal=True)[0]["text"]
+    )
     assert len(text_mistakes(JAILBREAK, examples, given, limit=1)) == 1

@@ -33,7 +33,9 @@ def test_a_detectors_report(figures):
     figures["slices"] = {"harmful": {"rows": 30, "flagged": 0.5}, "toxic": {"rows": 2}}
     mistakes = [{"text": "a | b", "expected": "benign", "score": 0.7}]
     report = write_report(meta(JAILBREAK), figures, mistakes, "its test split")
-    assert report.startswith("# Jailbreak: recall at 1% false positives 1.0000\n\n3 rows of its test")
+    assert report.startswith(
+        "# Jailbreak: recall at 1% false positives 1.0000\n\n3 rows of its test"
+    )
     assert ["ROC-AUC", "1.0000"] in rows_of(report, "Figures")
     assert ["benign", "1.0000", "0.5000", "0.6667", "2"] in rows_of(report, "Per label")
     assert rows_of(report, "Confusion")[2:] == [["benign", "1", "1"], ["jailbreak", "0", "1"]]
@@ -62,7 +64,9 @@ def test_a_headline_that_cannot_be_measured_is_said(figures):
 
 def test_without_confusion_no_pair_is_called_confused():
     examples = [Example("a", "benign"), Example("c", "jailbreak")]
-    answers = [Prediction("jailbreak", e.label, 1.0, {"benign": 0, "jailbreak": 1}) for e in examples]
+    answers = [
+        Prediction("jailbreak", e.label, 1.0, {"benign": 0, "jailbreak": 1}) for e in examples
+    ]
     report = write_report(meta(JAILBREAK), score(JAILBREAK, examples, answers), [], "x")
     assert "Most confused" not in report and "Best separated" in report
 

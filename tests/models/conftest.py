@@ -10,7 +10,9 @@ from tests.conftest import make_tokenizer
 
 
 @pytest.fixture(scope="session")
-def encoders(backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def encoders(
+    backbones: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """One backbone directory a family: those of all tests, and the families that come for free."""
     import torch
     from transformers import (

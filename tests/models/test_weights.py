@@ -19,7 +19,11 @@ def copy(backbones, tmp_path):
 
 def test_a_directory(backbones):
     backbone = find_backbone(str(backbones["roberta"]))
-    assert (backbone.name, backbone.model_type, backbone.revision) == ("roberta", "roberta", "local")
+    assert (backbone.name, backbone.model_type, backbone.revision) == (
+        "roberta",
+        "roberta",
+        "local",
+    )
     assert backbone.sha256 == sha256_file(backbones["roberta"] / "model.safetensors")
     assert "path" not in backbone.provenance() and str(backbones["roberta"]) not in str(
         backbone.provenance()
@@ -28,7 +32,11 @@ def test_a_directory(backbones):
 
 def test_a_mirror_comes_before_the_hub(copy, tmp_path):
     backbone = find_backbone("org/model", mirror=tmp_path)
-    assert (backbone.name, backbone.origin, backbone.revision) == ("org/model", "org/model", "mirror")
+    assert (backbone.name, backbone.origin, backbone.revision) == (
+        "org/model",
+        "org/model",
+        "mirror",
+    )
     assert backbone.path == copy
 
 

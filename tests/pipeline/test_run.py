@@ -99,7 +99,9 @@ def test_a_second_run_does_nothing(own_demo, no_training):
     bundles, lines = run(own_demo / "recipe.yaml")
     assert lines == ["jailbreak: finished already, kept", "pii: finished already, kept"]
     after = snapshot(own_demo / "run")
-    after_recipe, before_recipe = (s.pop(str(own_demo / "run/recipe.json")) for s in (after, before))
+    after_recipe, before_recipe = (
+        s.pop(str(own_demo / "run/recipe.json")) for s in (after, before)
+    )
     assert after == before and after_recipe[1] == before_recipe[1]
     assert [str(bundle) for bundle in bundles] == ["run/jailbreak/bundle", "run/pii/bundle"]
 
@@ -124,7 +126,9 @@ def test_a_directory_of_other_files_is_refused_and_kept(place, backbones):
 def test_a_run_cut_off_between_tasks_goes_on(own_demo):
     shutil.rmtree(own_demo / "run" / "pii")
     before = snapshot(own_demo / "run" / "jailbreak")
-    _, lines = run(own_demo / "recipe.yaml", )
+    _, lines = run(
+        own_demo / "recipe.yaml",
+    )
     assert lines[0] == "jailbreak: finished already, kept" and "pii: preparing" in lines
     assert snapshot(own_demo / "run" / "jailbreak") == before
     assert read_bundle(own_demo / "run" / "pii" / "bundle").metrics["span_f1"] > 0.8
@@ -204,7 +208,9 @@ def train(place, data, backbone, **options):
 def test_a_warm_start_begins_where_the_other_ended(demo, place, backbones):
     first = demo / "run" / "jailbreak"
     still = {"learning_rate": 1e-12, "weight_decay": 0}
-    bundle = train(place, first / "data", backbones["bert"], warm_start=str(first / "bundle"), **still)
+    bundle = train(
+        place, first / "data", backbones["bert"], warm_start=str(first / "bundle"), **still
+    )
     meta, old = read_bundle(bundle), read_bundle(first / "bundle")
     assert meta.metrics["roc_auc"] == pytest.approx(old.metrics["roc_auc"])
     assert meta.recipe["train"]["warm_start"] == str(first / "bundle")
@@ -245,7 +251,11 @@ def test_an_own_task_runs_from_two_files_and_no_code(place, backbones):
         for row in jailbreak_rows(60):
             mood = {"benign": "calm", "harmful": "calm"}.get(row["kind"], "cross")
             writer.writerow([row["text"], mood])
-    source = {"path": "mood.csv", "columns": {"text": "said", "label": "how"}, "label_map": {"cross": "angry"}}
+    source = {
+        "path": "mood.csv",
+        "columns": {"text": "said", "label": "how"},
+        "label_map": {"cross": "angry"},
+    }
     tasks = [task("mood.yaml", sources=[source], train={**QUICK, "method": "lora"})]
     (bundle,), _ = run(write_recipe(place, backbones["roberta"], tasks))
     assert str(bundle) == "run/mood/bundle"
@@ -302,7 +312,11 @@ def test_rows_that_will_not_do_are_said(place, backbones, given, error, words):
 def test_a_split_without_rows_is_said_before_training(place, backbones, no_training, empty):
     prepare = {
         "near_duplicate_threshold": None,
-        "fractions": {"train": 0.8, "validation": 0.2 * (empty == "test"), "test": 0.2 * (empty != "test")},
+        "fractions": {
+            "train": 0.8,
+            "validation": 0.2 * (empty == "test"),
+            "test": 0.2 * (empty != "test"),
+        },
     }
     recipe = write_recipe(place, backbones["bert"], [task("jailbreak", prepare=prepare)])
     with pytest.raises(DataError, match=empty):

@@ -16,8 +16,8 @@ from pointsman.models.network import build_network
 from pointsman.models.weights import find_backbone
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training import trainer
-from pointsman.training.rows import Row
 from pointsman.training.config import TrainOptions
+from pointsman.training.rows import Row
 
 SPEC = TaskSpec(
     name="tiny", title="Tiny", question="?", level="sequence", labels=("a", "b", "c"),

@@ -45,7 +45,10 @@ def test_batches_come_in_no_order_of_length():
 
 
 def test_collator_pads_to_the_longest_or_to_a_fixed_length():
-    rows = [{"input_ids": [5, 6, 7], "labels": [-100, 1, -100]}, {"input_ids": [5, 7], "labels": [-100, -100]}]
+    rows = [
+        {"input_ids": [5, 6, 7], "labels": [-100, 1, -100]},
+        {"input_ids": [5, 7], "labels": [-100, -100]},
+    ]
     batch = Collator(9)(rows)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [5, 7, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
