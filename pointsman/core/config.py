@@ -134,7 +134,7 @@ def _index(entries: list[Any], key: str, path: str) -> int:
     ]
     if key in names:
         return names.index(key)
-    if key.isdigit() and int(key) < len(entries):
+    if key.isdecimal() and int(key) < len(entries):
         return int(key)
     known = [str(name) for name in names if name] or [str(i) for i in range(len(entries))]
     raise ConfigError(f"--set {path}: no entry {key!r}", fix=suggest(key, known))

@@ -6,7 +6,8 @@ Heads are those of transformers, so that a finished bundle loads with
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,15 +74,11 @@ def build_network(
     """
     import torch
     from transformers import set_seed
-    from transformers.utils import logging as hf_logging
 
     set_seed(seed)
     options = options or NetworkOptions()
     config = _configuration(backbone, spec, options)
-    hf_logging.disable_progress_bar()
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()  # its report of fresh heads is expected; ours says it shorter
-    try:
+    with quiet():
         model, report = auto_class(spec).from_pretrained(
             backbone.path,
             config=config,
@@ -89,8 +86,6 @@ def build_network(
             ignore_mismatched_sizes=True,  # a warm start may bring a head of other labels
             output_loading_info=True,
         )
-    finally:
-        hf_logging.set_verbosity(verbosity)
     fresh = _modules({*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     adapted = model
     if lora is not None:
@@ -181,4 +176,21 @@ def load_network(path: Path, spec: TaskSpec) -> Any:
     """Load a finished model, in fp32, ready to answer."""
     import torch
 
-    return auto_class(spec).from_pretrained(path, dtype=torch.float32).eval()
+    with quiet():
+        return auto_class(spec).from_pretrained(path, dtype=torch.float32).eval()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars over ours and from reporting fresh heads at length."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

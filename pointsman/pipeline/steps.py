@@ -18,7 +18,7 @@ from pointsman.core.files import read_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
 from pointsman.models.adapters import merge_lora, save_adapter
-from pointsman.models.network import build_network
+from pointsman.models.network import build_network, quiet
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function
 from pointsman.runtime.words import spans_fit_words
@@ -240,8 +240,8 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
     def fill(directory: Path) -> None:
         if options.method == "lora":
             save_adapter(outcome.model, directory / ADAPTER)
-        model = merge_lora(outcome.model)
-        model.save_pretrained(directory)
+        with quiet():
+            merge_lora(outcome.model).save_pretrained(directory)
         encoder.save(directory)
         settings = request.backbone.path / TOKENIZER_CONFIG
         if settings.is_file():

@@ -29,6 +29,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pointsman.core.errors import TrainingError
 from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
 from pointsman.models.adapters import count_parameters
+from pointsman.models.network import quiet
 from pointsman.training.batching import (
     Collator,
     EncodedRows,
@@ -153,7 +154,7 @@ def train(job: Job) -> Outcome:
     last = last_checkpoint(job.directory)
     trainable, parameters = count_parameters(job.model)
     try:
-        with storage_errors(job.directory):
+        with quiet(), storage_errors(job.directory):
             spent = _fit(trainer, job.directory, last)
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(job, error) from error

@@ -101,7 +101,7 @@ def test_later_overrides_win():
     assert apply_overrides({}, ["a.b=1", "a.b=2", "a.c=3"]) == {"a": {"b": 2, "c": 3}}
 
 
-@pytest.mark.parametrize("override", ["a", "=3", "l.9=3", "a.b.c=3", "t=[a", "t={"])
+@pytest.mark.parametrize("override", ["a", "=3", "l.9=3", "l.²=3", "a.b.c=3", "t=[a", "t={"])
 def test_a_bad_override_is_shown(override):
     with pytest.raises(ConfigError) as caught:
         apply_overrides({"a": {"b": 2}, "l": [1]}, [override])
