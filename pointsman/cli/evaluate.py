@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from pointsman.cli.console import progress_bar, say, show_table
+from pointsman.cli.console import say, show_table
 
 if TYPE_CHECKING:
     from pointsman.evaluation.reference import Check
@@ -33,6 +33,7 @@ def evaluate_cli(
     from pointsman.core.errors import ConfigError
     from pointsman.evaluation.reference import run_reference
     from pointsman.pipeline.evaluate import evaluate, write_evaluation
+    from pointsman.pipeline.progress import progress_bar
     from pointsman.pipeline.run import read_labelled
     from pointsman.runtime.predictor import load
 

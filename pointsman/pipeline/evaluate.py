@@ -15,6 +15,7 @@ from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
 from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import scalars, score
+from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, load
 
 
@@ -92,7 +93,8 @@ def evaluate_bundle(
         out: Directory for `metrics.json` and `report.md`.
     """
     predictor = load(path)
-    result = evaluate(predictor, examples, slices=slices)
+    with progress_bar("  evaluating", len(examples)) as progress:
+        result = evaluate(predictor, examples, slices=slices, progress=progress)
     write_evaluation(predictor, result, out, "its test split")
     meta = read_bundle(path).model_copy(update={"metrics": result.figures})
     write_meta(path, meta)

@@ -11,6 +11,7 @@ from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError
 from pointsman.data.encode import TextEncoder
 from pointsman.models.network import load_network
+from pointsman.runtime.decode import decode_spans
 from pointsman.runtime.predictor import Predictor, batches, choose_label
 from pointsman.runtime.windows import merge_sequence, softmax
 from pointsman.tasks.category import CATEGORY
@@ -92,12 +93,14 @@ def test_a_token_task_answers_what_transformers_does(finder, reference):
     plain = Predictor(meta, finder._encoder, finder._backend)
     found = 0
     for text, prediction in zip(TEXTS, plain.predict(TEXTS), strict=True):
-        best = reference("pii", text)[1:-1].max(-1)  # without the special tokens
-        for span in prediction.spans:
+        (window,) = finder._encoder.encode([text])[0]
+        tokens = reference("pii", text)[1:-1]  # without the special tokens
+        expected = decode_spans(tokens, window.offsets, text, finder.task.labels)
+        for span, other in zip(prediction.spans, expected, strict=True):
             found += 1
             assert text[span.start : span.end] == span.text == span.text.strip()
-            assert span.label in finder.task.labels
-            assert best.min() - 1e-5 <= span.score <= best.max() + 1e-5
+            assert (span.start, span.end, span.label) == (other.start, other.end, other.label)
+            assert span.score == pytest.approx(other.score, abs=1e-5)
         assert prediction.label is None and prediction.probabilities == {}
         assert prediction.score == max((s.score for s in prediction.spans), default=0)
     assert found > 10
