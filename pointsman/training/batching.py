@@ -81,24 +81,32 @@ class LengthGroupedSampler(Sampler[int]):
         batch_size: Rows of one optimiser step on this device.
         seed: Seed of the order.
         grouped: False gives a plain shuffle, as pure.
+        keep: Rows of an epoch; the last of the order beyond them are left out.
     """
 
     POOL = 50  # batches that are sorted together: enough for like lengths, few enough to mix
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, *, seed: int, grouped: bool = True
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        *,
+        seed: int,
+        grouped: bool = True,
+        keep: int | None = None,
     ) -> None:
         self._lengths = np.asarray(lengths)
         self._batch_size = batch_size
         self._seed = seed
         self._grouped = grouped
+        self._keep = len(lengths) if keep is None else keep
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return self._keep
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self.order(self.epoch))
+        return iter(self.order(self.epoch)[: self._keep])
 
     def order(self, epoch: int) -> list[int]:
         """Return the row order of an epoch."""
@@ -117,6 +125,15 @@ class LengthGroupedSampler(Sampler[int]):
         rest = [batch for batch in batches if len(batch) < self._batch_size]
         mixed = [full[i] for i in random.permutation(len(full))] + rest
         return [int(i) for batch in mixed for i in batch]
+
+
+def rows_per_epoch(rows: int, batch_size: int, *, drop_last: bool) -> int:
+    """Return how many rows an epoch reads: all, or those of full batches if there is one.
+
+    The Trainer's own `dataloader_drop_last` would drop the last batch of evaluations, too.
+    """
+    full = rows // batch_size * batch_size
+    return full if drop_last and full else rows
 
 
 def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:

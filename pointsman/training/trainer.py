@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from pointsman.core.errors import TrainingError
+from pointsman.core.errors import ConfigError, TrainingError
 from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
 from pointsman.models.adapters import count_parameters
 from pointsman.models.network import quiet
@@ -34,6 +34,7 @@ from pointsman.training.batching import (
     Collator,
     EncodedRows,
     LengthGroupedSampler,
+    rows_per_epoch,
     steps_per_epoch,
 )
 from pointsman.training.config import TrainOptions
@@ -146,6 +147,7 @@ def train(job: Job) -> Outcome:
         TrainingError: If the directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
+    check_reporters(job.options.report_to)
     claim_directory(job.directory, job.identity)
     trainer = _trainer(job)
     progress = TrainingProgress(job.say, job.checkpoint_metric)
@@ -265,13 +267,14 @@ def _trainer(job: Job) -> PureOrderTrainer:
     options = job.options
     data = EncodedRows(job.train)
     batch = options.batch_size or 8
+    rows = rows_per_epoch(len(data), batch, drop_last=options.drop_last)
     sampler = LengthGroupedSampler(
         data.lengths,
         batch * options.accumulation,
         seed=options.seed,
         grouped=options.length_grouped,
+        keep=rows,
     )
-    rows = len(data) // batch * batch if options.drop_last else len(data)
     callbacks: list[TrainerCallback] = [
         EpochCallback(sampler, max(1, steps_per_epoch(rows, batch, options.accumulation)))
     ]
@@ -301,7 +304,7 @@ def training_arguments(job: Job) -> TrainingArguments:
     options = job.options
     precision = choose_precision(options.precision).name
     batch = options.batch_size or 8
-    rows = len(job.train) // batch * batch if options.drop_last else len(job.train)
+    rows = rows_per_epoch(len(job.train), batch, drop_last=options.drop_last)
     per_epoch = steps_per_epoch(rows, batch, options.accumulation)
     total = options.max_steps or int(per_epoch * (options.epochs or 1))
     return TrainingArguments(
@@ -327,7 +330,6 @@ def training_arguments(job: Job) -> TrainingArguments:
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         activation_checkpointing=options.gradient_checkpointing,
-        dataloader_drop_last=options.drop_last,
         dataloader_pin_memory=torch.cuda.is_available(),
         logging_steps=options.logging_steps,
         report_to=list(options.report_to),
@@ -336,6 +338,24 @@ def training_arguments(job: Job) -> TrainingArguments:
         disable_tqdm=True,
         seed=options.seed,
     )
+
+
+def check_reporters(names: Sequence[str]) -> None:
+    """Refuse reporters that the Trainer does not know or whose package is not installed.
+
+    Raises:
+        ConfigError: With the name.
+    """
+    from transformers.integrations import get_reporting_integration_callbacks
+
+    try:
+        get_reporting_integration_callbacks(list(names))
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise ConfigError(
+            "report_to: reporters that are known and installed",
+            got=", ".join(names),
+            fix=str(error),
+        ) from None
 
 
 def _loss(job: Job) -> WeightedCrossEntropy:

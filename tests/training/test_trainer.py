@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from pointsman.core.errors import StorageError, TrainingError
+from pointsman.core.errors import ConfigError, StorageError, TrainingError
 from pointsman.training import trainer
 from tests.training.jobs import make_job, train_until
 
@@ -167,3 +167,15 @@ def test_a_best_checkpoint_that_is_gone_is_named(backbones, tmp_path):
     shutil.rmtree(tmp_path / f"checkpoint-{first.best_step}")
     with pytest.raises(TrainingError, match=f"checkpoint-{first.best_step}"):
         trainer.train(make_job(backbones["bert"], tmp_path))
+
+
+def test_dropping_the_last_batch_leaves_evaluation_whole(backbones, tmp_path):
+    outcome = trainer.train(make_job(backbones["bert"], tmp_path, drop_last=True, evaluate_every=9))
+    assert outcome.steps == 36  # 76 rows make nine full batches of 8
+    assert outcome.best_metric is not None
+
+
+@pytest.mark.parametrize("names", [("foo",), ("wandb",)])
+def test_a_reporter_that_is_not_there_is_named(backbones, tmp_path, names):
+    with pytest.raises(ConfigError, match=names[0]):
+        trainer.train(make_job(backbones["bert"], tmp_path, report_to=names))
