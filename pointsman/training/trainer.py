@@ -349,10 +349,11 @@ def check_reporters(names: Sequence[str]) -> None:
     from transformers.integrations import get_reporting_integration_callbacks
 
     try:
-        get_reporting_integration_callbacks(list(names))
+        for reporter in get_reporting_integration_callbacks(list(names)):
+            reporter()  # says so when its package is missing
     except (ValueError, RuntimeError, ImportError) as error:
         raise ConfigError(
-            "report_to: reporters that are known and installed",
+            "report_to: known, installed reporters",
             got=", ".join(names),
             fix=str(error),
         ) from None
