@@ -133,7 +133,7 @@ def _encoder(request: TrainRequest) -> TextEncoder:
             f"max_length of at most {longest} for {request.backbone.name}",
             got=request.options.max_length,
         )
-    return TextEncoder.from_directory(request.backbone.path, max_length=request.options.max_length)
+    return TextEncoder.from_backbone(request.backbone.path, max_length=request.options.max_length)
 
 
 def longest_input(backbone: Backbone) -> int:

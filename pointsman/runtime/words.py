@@ -7,6 +7,7 @@ first token's to say.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -14,17 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Span
+from pointsman.data.encode import ESCAPES
 
 Array = NDArray[np.float32]
 # Scripts from Thai upwards write words without blanks between them, or glue particles to nouns:
 # there a run of letters is a sentence or a phrase, and pooling it would join what differs.
 FIRST_UNPOOLED = 0x0E00
+_ESCAPE = re.compile(ESCAPES)
 MOST_INSIDE = 0.02  # share of training spans that may end inside words before pooling is off
 
 
 def joined(text: str, position: int) -> bool:
     """Say whether the characters before and at `position` stand in one word."""
-    if not 0 < position < len(text):
+    if not 0 < position < len(text) or _ESCAPE.fullmatch(text, position - 2, position):
         return False
     return _in_word(text[position - 1]) and _in_word(text[position])
 

@@ -166,3 +166,16 @@ def test_a_missing_or_damaged_tokenizer_is_named(tmp_path):
 def test_a_window_needs_room():
     with pytest.raises(ConfigError, match="max_length"):
         TextEncoder(make_tokenizer("bert"), max_length=4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_escaped_line_breaks_are_blanks_and_offsets_hold(family, backbones, tmp_path):
+    text = "Address:\\nSarah\\tJohnson \\\\ now"
+    encoder = TextEncoder.from_backbone(backbones[family])
+    encoder.save(tmp_path)
+    for reader in (encoder, TextEncoder.from_directory(tmp_path)):
+        (window,) = reader.encode([text])[0]
+        starts = {start for start, end in window.offsets if start < end}
+        assert {text.index("Sarah"), text.index("Johnson")} <= starts
+        pieces = [text[start:end] for start, end in window.offsets]
+        assert not any(piece.startswith(("\\n", "\\t", "nS", "tJ")) for piece in pieces)

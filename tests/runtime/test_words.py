@@ -46,6 +46,8 @@ def test_outside_wins_a_word_by_the_mean():
         ("東京", 1, False),
         ("สวัสดี", 2, False),
         ("שלום", 2, True),
+        ("a\\nThelma", 3, False),
+        ("anThelma", 2, True),
         ("ab", 0, False),
         ("ab", 2, False),
     ],
