@@ -75,7 +75,7 @@ class TextEncoder:
 
     @classmethod
     def from_backbone(cls, path: Path, *, max_length: int = 512) -> TextEncoder:
-        """Read a backbone's tokenizer and teach it to read escaped line breaks as blanks.
+        """Read a backbone's tokenizer and teach it to keep escaped line breaks apart from words.
 
         The rule becomes part of the tokenizer that a bundle saves, so that every runtime follows
         it; offsets still count in the text as given.
@@ -84,7 +84,7 @@ class TextEncoder:
             BundleError: If the file is missing or damaged.
         """
         encoder = cls.from_directory(path, max_length=max_length)
-        rule = normalizers.Replace(Regex(ESCAPES), " ")
+        rule = normalizers.Replace(Regex(ESCAPES), "\\ ")  # the backslash stays: a break is news
         own = encoder._tokenizer.normalizer
         encoder._tokenizer.normalizer = rule if own is None else normalizers.Sequence([rule, own])
         return encoder

@@ -169,7 +169,7 @@ def test_a_window_needs_room():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_escaped_line_breaks_are_blanks_and_offsets_hold(family, backbones, tmp_path):
+def test_escaped_line_breaks_stand_apart_and_offsets_hold(family, backbones, tmp_path):
     text = "Address:\\nSarah\\tJohnson \\\\ now"
     encoder = TextEncoder.from_backbone(backbones[family])
     encoder.save(tmp_path)
@@ -178,4 +178,5 @@ def test_escaped_line_breaks_are_blanks_and_offsets_hold(family, backbones, tmp_
         starts = {start for start, end in window.offsets if start < end}
         assert {text.index("Sarah"), text.index("Johnson")} <= starts
         pieces = [text[start:end] for start, end in window.offsets]
-        assert not any(piece.startswith(("\\n", "\\t", "nS", "tJ")) for piece in pieces)
+        assert not any(piece.startswith(("nS", "tJ", "nSarah")) for piece in pieces)
+        assert sum(piece in ("\\", "\\n", "\\t") for piece in pieces) >= 2  # breaks are tokens
