@@ -33,7 +33,7 @@ CORPUS = [
     "The court held that the contract was void for want of consideration.",
     "My card 4111 1111 1111 1111 was charged twice, please help me with a refund.",
     "Zażółć gęślą jaźń, Größe, naïve café, año, ８９０, שלום עולם, привет мир, 東京",
-    "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,;:!?@#()[]{}'\"-_/\\+=*&%$",
+    "abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ 0123456789 .,;:!?@#()[]{}'\"-_/\\+=*&%$ ¶",
 ] * 4
 
 FAMILIES = ("bert", "roberta", "modernbert")

@@ -22,6 +22,7 @@ OUTSIDE = 0
 # Line breaks and tabs as JSON and logs write them, two characters long. Read as they stand, the
 # letter sticks to the next word: "\nThelma" is the word "nthelma" to a tokenizer.
 ESCAPES = r"\\[nrt]"
+PILCROW = "¶"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +75,35 @@ class TextEncoder:
             raise ConfigError("max_length of at least 8 tokens", got=max_length)
 
     @classmethod
-    def from_backbone(cls, path: Path, *, max_length: int = 512) -> TextEncoder:
-        """Read a backbone's tokenizer and teach it to keep escaped line breaks apart from words.
+    def from_backbone(
+        cls, path: Path, *, max_length: int = 512, lines: bool = False
+    ) -> TextEncoder:
+        """Read a backbone's tokenizer and teach it to see line breaks.
 
-        The rule becomes part of the tokenizer that a bundle saves, so that every runtime follows
-        it; offsets still count in the text as given.
+        The rules become part of the tokenizer that a bundle saves, so that every runtime follows
+        them; offsets still count in the text as given.
+
+        Args:
+            path: Directory of the backbone.
+            max_length: Longest window in tokens.
+            lines: Show line breaks to a tokenizer that drops them, as BERT's does: what stands on
+                which line is half of what an address is. Escaped ones stand apart always.
 
         Raises:
             BundleError: If the file is missing or damaged.
         """
         encoder = cls.from_directory(path, max_length=max_length)
-        rule = normalizers.Replace(Regex(ESCAPES), "\\ ")  # the backslash stays: a break is news
+        rules = [normalizers.Replace(Regex(ESCAPES), "\\ ")]  # the backslash stays: a break is news
+        if lines and encoder._drops_lines() and encoder._tokenizer.token_to_id(PILCROW):
+            rules.append(normalizers.Replace("\n", PILCROW))
         own = encoder._tokenizer.normalizer
-        encoder._tokenizer.normalizer = rule if own is None else normalizers.Sequence([rule, own])
+        encoder._tokenizer.normalizer = normalizers.Sequence([*rules, *([own] if own else [])])
         return encoder
+
+    def _drops_lines(self) -> bool:
+        """Say whether the tokenizer makes nothing of a line break between words."""
+        offsets = self._tokenizer.encode("a\nb", add_special_tokens=False).offsets
+        return not any(start <= 1 < end for start, end in offsets)
 
     @classmethod
     def from_directory(cls, path: Path, *, max_length: int = 512) -> TextEncoder:

@@ -133,7 +133,11 @@ def _encoder(request: TrainRequest) -> TextEncoder:
             f"max_length of at most {longest} for {request.backbone.name}",
             got=request.options.max_length,
         )
-    return TextEncoder.from_backbone(request.backbone.path, max_length=request.options.max_length)
+    return TextEncoder.from_backbone(
+        request.backbone.path,
+        max_length=request.options.max_length,
+        lines=request.data.spec.level == "token",
+    )
 
 
 def longest_input(backbone: Backbone) -> int:

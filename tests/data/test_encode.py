@@ -180,3 +180,16 @@ def test_escaped_line_breaks_stand_apart_and_offsets_hold(family, backbones, tmp
         pieces = [text[start:end] for start, end in window.offsets]
         assert not any(piece.startswith(("nS", "tJ", "nSarah")) for piece in pieces)
         assert sum(piece in ("\\", "\\n", "\\t") for piece in pieces) >= 2  # breaks are tokens
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_line_breaks_are_seen_where_the_task_needs_them(family, backbones):
+    def tokens(text, **options):
+        encoder = TextEncoder.from_backbone(backbones[family], **options)
+        return encoder.encode([text])[0][0]
+
+    assert len(tokens("call\nsarah", lines=True)) > len(tokens("call sarah", lines=True))
+    (one, two) = (tokens(text, lines=True) for text in ("call\nsarah", "call\n\nsarah"))
+    assert one.offsets[-1][1] == 10 and two.offsets[-1][1] == 11
+    if family == "bert":  # the others see line breaks by themselves
+        assert len(tokens("call\nsarah")) == len(tokens("call sarah"))
