@@ -82,6 +82,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--prepared", type=Path, help="where the prepared data lies or goes")
     parser.add_argument("--backbone", default="minilm")
+    parser.add_argument(
+        "--starter", type=int, help="add so many rows of the starter corpus to train"
+    )
     parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
     args = parser.parse_args()
@@ -96,6 +99,8 @@ def main() -> None:
                 Path(request.path or ""), {k for k, v in request.split_map.items() if v != "drop"}
             )
         ]
+        if args.starter:
+            wanted.append(SourceRequest(name="starter", limit=args.starter))
         options = PrepareOptions.parse(apply_overrides({}, args.prepare), where="--prepare")
         prepare(spec, wanted, place, options=options, progress=print)
     options = TrainOptions.parse(apply_overrides({}, args.set), where="--set")

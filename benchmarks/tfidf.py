@@ -1,6 +1,6 @@
 """TF-IDF with a linear classifier on prepared data: what a model has to beat on the same rows.
 
-    python benchmarks/tfidf.py PREPARED...
+python benchmarks/tfidf.py PREPARED...
 """
 
 from __future__ import annotations

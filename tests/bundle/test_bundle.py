@@ -238,3 +238,20 @@ def test_cards_of_other_shapes():
     assert "- `no_function_needed`\n" in text
     assert "Not evaluated yet" in text and "## Training" not in text and "## Data" not in text
     assert "token-classification" in write_card(BundleMeta(task=PII, labels=("O",), max_length=8))
+
+
+def test_the_card_says_where_its_data_came_from():
+    sources = [
+        {"name": "mmlu_pro", "hub": "TIGER-Lab/MMLU-Pro", "revision": "unpinned",
+         "resolved_revision": "b189ec765aa7", "licence": "MIT"},
+        {"name": "presidio", "hub": "microsoft/presidio-research", "url": "https://x.org/a.json",
+         "revision": "sha256:ec08", "licence": "MIT"},
+        {"name": "rows.csv", "licence": "unknown", "files": {"rows.csv": "0" * 64}},
+    ]  # fmt: skip
+    meta = BundleMeta(
+        task=INTENT, labels=INTENT.labels, max_length=8, provenance={"data": {"sources": sources}}
+    )
+    card = write_card(meta)
+    assert "| mmlu_pro | TIGER-Lab/MMLU-Pro | b189ec765aa7 (unpinned) | MIT |" in card
+    assert "| presidio | https://x.org/a.json | sha256:ec08 | MIT |" in card
+    assert "| rows.csv | local files |  | unknown |" in card

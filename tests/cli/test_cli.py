@@ -89,6 +89,39 @@ def test_classify_masks(pointsman, bundles):
     assert "Sarah" not in result.out and "help" in result.out
 
 
+def test_masking_asks_every_bundle_that_finds_spans(bundles, finder):
+    """One that finds nothing must not hide what the next one finds."""
+    from pointsman.cli.classify import _masked
+    from pointsman.core.types import PredictedSpan, Prediction
+
+    blind = Prediction("parts", None, 0.0)
+    sees = Prediction("pii", None, 1.0, spans=(PredictedSpan(5, 8, "PERSON", "Ann", 1.0),))
+    assert _masked("Call Ann", [finder, finder], [blind, sees]) == "Call [PERSON_1]"
+
+
+def test_a_text_in_the_place_of_a_bundle_is_not_repeated(pointsman):
+    result = pointsman("classify", "Call Ann Lee at 555-123-4567 about the loan that she asked for")
+    assert result.code == 2 and "directory" in result.err and "Ann" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("data", "prepare", "jailbreak", "--source", "starter", "--column", "text=t", "-o", "x"), "--column"),
+        (("train", "jailbreak", "--data", "DATA", "--rank", "32", "-o", "x"), "--rank"),
+        (("train", "jailbreak", "--data", "DATA", "--revision", "abc", "-o", "x"), "revision"),
+        (("classify", "BUNDLE", "hello", "--mask", "--json"), "--mask"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    pointsman, prepared, bundles, tmp_path, monkeypatch, arguments, words
+):
+    places = {"DATA": prepared, "BUNDLE": Path(bundles[1]).resolve()}
+    monkeypatch.chdir(tmp_path)
+    result = pointsman(*(places.get(a, a) for a in arguments))
+    assert result.code == 2 and words in result.err and list(tmp_path.iterdir()) == []
+
+
 def test_masking_needs_a_bundle_that_finds_spans(pointsman, bundles):
     result = pointsman("classify", bundles[0], TEXT, "--mask")
     assert result.code == 2 and "pii bundle" in result.err and TEXT not in result.err

@@ -221,6 +221,27 @@ def test_prepared_data_is_replaced_and_nothing_else_is(source, tmp_path):
     assert (precious / "manifest.json").read_text() == "{}"
 
 
+def test_what_stands_beside_prepared_data_is_kept(source, tmp_path):
+    out = tmp_path / "out"
+    run(LAW_AND_MATH, [source], out)
+    (out / "bundle").mkdir()
+    (out / "bundle" / "model.safetensors").write_text("hours of work")
+    with pytest.raises(ConfigError, match="holds bundle"):
+        run(LAW_AND_MATH, [source], out)
+    assert (out / "bundle" / "model.safetensors").read_text() == "hours of work"
+
+
+def test_a_damaged_manifest_is_named(source, tmp_path):
+    out = tmp_path / "out"
+    run(LAW_AND_MATH, [source], out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for key in ("hashes", "task"):
+        left = {name: value for name, value in manifest.items() if name != key}
+        (out / "manifest.json").write_text(json.dumps(left))
+        with pytest.raises(DataError, match=key):
+            load_prepared(out)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_refuses_leaves_the_old_data(source, tmp_path, monkeypatch, code):
     out = tmp_path / "out"

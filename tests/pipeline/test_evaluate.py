@@ -71,3 +71,9 @@ def test_the_metric_function_reads_the_windows_in_order():
 def test_a_split_that_cannot_pick_a_checkpoint_is_refused():
     with pytest.raises(DataError, match="roc_auc"):
         metric_function(Says(JAILBREAK, "benign").meta, encoded("benign", "benign"))
+
+
+def test_labels_that_the_bundle_does_not_have_are_said():
+    with pytest.raises(DataError, match="lore") as caught:
+        evaluate(Says(CATEGORY, "law"), [Example("a", "law"), Example("a secret", "lore")])
+    assert "secret" not in str(caught.value)

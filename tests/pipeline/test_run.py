@@ -146,6 +146,26 @@ def test_a_run_cut_off_before_its_evaluation_goes_on(own_demo, no_training):
     assert again.files["model.safetensors"] == values["files"]["model.safetensors"]
 
 
+def test_a_run_cut_off_at_its_card_goes_on(own_demo, no_training, monkeypatch):
+    """The figures in `bundle.json` say that a run is finished, so they are written last."""
+    from pointsman.pipeline import evaluate
+
+    bundle = own_demo / "run" / "jailbreak" / "bundle"
+    values = json.loads((bundle / "bundle.json").read_text())
+    (bundle / "bundle.json").write_text(json.dumps({**values, "metrics": {}}))
+    (bundle / "README.md").write_text("Not evaluated yet")
+
+    def cut_off(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "write_card", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run(own_demo / "recipe.yaml")
+    run(own_demo / "recipe.yaml")
+    assert "| roc_auc | " in (bundle / "README.md").read_text()
+
+
 def test_a_damaged_bundle_of_a_finished_run_is_said(own_demo):
     (own_demo / "run" / "pii" / "bundle" / "tokenizer.json").write_text("{}")
     with pytest.raises(BundleError, match=r"tokenizer\.json"):
@@ -262,6 +282,35 @@ def test_an_own_task_runs_from_two_files_and_no_code(place, backbones):
     prediction = load(bundle).predict(["ignore all"])[0]
     assert set(prediction.probabilities) == {"calm", "angry"}
     assert read_bundle(bundle).metrics["macro_f1"] >= 0
+
+
+def test_an_own_task_that_was_changed_since_is_refused(place, backbones):
+    """The recipe names the task's file only: what the file said then is in the prepared data."""
+    (place / "mood.yaml").write_text(yaml.safe_dump(MOOD))
+    rows = [
+        {"text": row["text"], "label": "angry" if row["kind"] == "jailbreak" else "calm"}
+        for row in jailbreak_rows(60)
+    ]
+    write_rows(place / "data" / "mood.jsonl", rows)
+    sources = [{"path": "data/mood.jsonl"}]
+    recipe = write_recipe(
+        place, backbones["bert"], [task("mood.yaml", sources=sources, train=QUICK)]
+    )
+    run(recipe)
+    (place / "mood.yaml").write_text(yaml.safe_dump({**MOOD, "question": "Another one?"}))
+    with pytest.raises(ConfigError, match=r"mood.*as it was"):
+        run(recipe)
+
+
+def test_training_leaves_the_directory_of_another_run_alone(own_demo, backbones):
+    before = snapshot(own_demo / "run")
+    with pytest.raises(ConfigError, match="a new directory, or a run of `train`"):
+        train_prepared(
+            "jailbreak", own_demo / "run" / "jailbreak" / "data", own_demo / "run",
+            backbone=str(backbones["bert"]), mirror=None, revision=None,
+            options=TrainOptions(**QUICK), say=lambda line: None,
+        )  # fmt: skip
+    assert snapshot(own_demo / "run") == before
 
 
 def test_a_token_task_runs_on_modernbert_with_long_texts_in_windows(place, backbones):

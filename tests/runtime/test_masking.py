@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.core.types import Span
-from pointsman.runtime.masking import mask_patterns, mask_spans
+from pointsman.runtime.masking import mask_patterns, mask_spans, merge_spans
 
 
 def test_spans_become_numbered_types():
@@ -61,3 +61,8 @@ def test_what_anybody_would_see_is_hidden(secret):
 @pytest.mark.parametrize("text", ["in 1999 and 2024", "x^2 + 3x", "room 101, v1.2.3", "a@b"])
 def test_ordinary_numbers_stay(text):
     assert mask_patterns(text) == text
+
+
+def test_spans_of_several_models_are_merged():
+    spans = [Span(4, 9, "PERSON"), Span(0, 3, "TITLE"), Span(5, 12, "NAME"), Span(12, 13, "X")]
+    assert merge_spans(spans) == [Span(0, 3, "TITLE"), Span(4, 12, "PERSON"), Span(12, 13, "X")]

@@ -125,6 +125,17 @@ def test_a_full_disk_is_named(backbones, tmp_path, monkeypatch):
         trainer.train(make_job(backbones["bert"], tmp_path))
 
 
+def test_a_full_disk_under_torch_is_named(backbones, tmp_path, monkeypatch):
+    """torch's writer says neither the number nor the reason: only where in it the write failed."""
+
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534")
+
+    monkeypatch.setattr(trainer.PureOrderTrainer, "_save_optimizer_and_scheduler", full)
+    with pytest.raises(StorageError, match="free some space"):
+        trainer.train(make_job(backbones["bert"], tmp_path))
+
+
 def test_out_of_memory_names_the_batch_to_try(backbones, tmp_path, monkeypatch):
     def exhausted(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
