@@ -62,13 +62,23 @@ def _sources(data: dict[str, Any]) -> str:
     if not sources:
         return ""
     rows = "\n".join(
-        f"| {source.get('name')} | {source.get('origin', '')} | {source.get('revision', '')} "
+        f"| {source.get('name')} | {_origin(source)} | {_revision(source)} "
         f"| {source.get('licence', 'unknown')} |"
         for source in sources
     )
     return (
         f"## Data\n\n| source | origin | revision | licence |\n| --- | --- | --- | --- |\n{rows}\n"
     )
+
+
+def _origin(source: dict[str, Any]) -> str:
+    place = source.get("url") or source.get("hub")
+    return str(place or ("local files" if source.get("files") else "the package"))
+
+
+def _revision(source: dict[str, Any]) -> str:
+    asked, resolved = source.get("revision", ""), source.get("resolved_revision")
+    return str(asked) if resolved in (None, asked) else f"{resolved} ({asked})"
 
 
 def _use() -> str:

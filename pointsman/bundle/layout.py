@@ -8,6 +8,7 @@ from pathlib import Path
 from pointsman.bundle.meta import FORMAT, BundleMeta
 from pointsman.core.errors import BundleError, ConfigError
 from pointsman.core.files import atomic_directory, read_json, sha256_file, write_json
+from pointsman.tasks.labels import model_labels
 
 META = "bundle.json"
 CARD = "README.md"
@@ -83,6 +84,7 @@ def read_bundle(path: Path) -> BundleMeta:
         raise BundleError(f"{path}: a whole {META}", got=error.needed, fix=error.fix) from None
     for name in (*REQUIRED, *meta.files):
         _check_file(path, name, meta.files.get(name))
+    _check_labels(path, meta)
     return meta
 
 
@@ -97,6 +99,16 @@ def _check_file(path: Path, name: str, expected: str | None) -> None:
         raise BundleError(
             f"{path}: {name} as it was packed (sha256 {expected[:12]})",
             got=f"a changed file (sha256 {found[:12]})",
+            fix="copy the bundle again, or pack it again",
+        )
+
+
+def _check_labels(path: Path, meta: BundleMeta) -> None:
+    """Refuse labels that are not the task's: `bundle.json` itself has no hash."""
+    if meta.labels != model_labels(meta.task):
+        raise BundleError(
+            f"{path}: the labels of its task in {META}",
+            got="other labels, or another order",
             fix="copy the bundle again, or pack it again",
         )
 

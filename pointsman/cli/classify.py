@@ -28,8 +28,11 @@ def classify_cli(
 ) -> None:
     """Classify a text, or stdin: a JSON request, or in each line a text or JSON."""
     from pointsman.bundle.layout import find_bundles
+    from pointsman.core.errors import ConfigError
     from pointsman.runtime.predictor import load
 
+    if mask and as_json:
+        raise ConfigError("--mask or --json", got="both")
     paths, texts = _split_arguments(bundles, turns)
     predictors = [load(path) for path in find_bundles(paths)]
     answers = [predictor.predict(texts) for predictor in predictors]
@@ -51,8 +54,10 @@ def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list
     while arguments and _is_directory(arguments[0]):
         paths.append(Path(arguments.pop(0)))
     if not paths:
+        first = arguments[0]  # a text, maybe, that is nobody's business
+        shown = f"{len(first)} characters" if " " in first or len(first) > 200 else repr(first)
         raise ConfigError(
-            "a bundle, a run or a directory of runs", got=f"{arguments[0]!r}, which is no directory"
+            "a bundle, a run or a directory of runs", got=f"{shown}, which is no directory"
         )
     if len(arguments) > 1:
         raise ConfigError(
@@ -109,12 +114,11 @@ def _stdin() -> str:
 
 def _masked(text: str, predictors: list[Predictor], found: list[Prediction]) -> str:
     from pointsman.core.errors import ConfigError
-    from pointsman.runtime.masking import mask_spans
+    from pointsman.runtime.masking import mask_spans, merge_spans
 
-    for predictor, prediction in zip(predictors, found, strict=True):
-        if predictor.task.level == "token":
-            return mask_spans(text, prediction.spans)
-    raise ConfigError("a bundle that finds spans, to mask", got="none", fix="add a pii bundle")
+    if not any(predictor.task.level == "token" for predictor in predictors):
+        raise ConfigError("a bundle that finds spans, to mask", got="none", fix="add a pii bundle")
+    return mask_spans(text, merge_spans(span for answer in found for span in answer.spans))
 
 
 def _show(found: list[Prediction]) -> None:

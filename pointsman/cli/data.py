@@ -29,7 +29,7 @@ def prepare_cli(
     ),
 ) -> None:
     """Read sources, check every row, split by group, and write a manifest."""
-    from pointsman.cli.options import parse_pairs, source_request
+    from pointsman.cli.options import parse_pairs, source_requests
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
     from pointsman.data.prepare import PrepareOptions, prepare
@@ -44,7 +44,7 @@ def prepare_cli(
         known = ", ".join(spec.sources) or "none in the catalogue"
         raise ConfigError(f"a --source for {spec.name}", fix=f"{known}; or a local file")
     named = parse_pairs(columns, option="--column")
-    requests = [source_request(name, limit=limit, columns=named) for name in source]
+    requests = source_requests(source, limit=limit, columns=named)
     values = {"on_bad_row": on_bad_row, "mirror": None if mirror is None else str(mirror)}
     options = PrepareOptions.parse(apply_overrides(values, overrides), where="options")
     manifest = prepare(spec, requests, output, options=options, progress=say)

@@ -29,6 +29,22 @@ def parse_pairs(pairs: Sequence[str], *, option: str) -> dict[str, str]:
     return parsed
 
 
+def source_requests(
+    names: Sequence[str], *, limit: int | None, columns: dict[str, str]
+) -> list[SourceRequest]:
+    """Return the requests for sources, each a name or a local file or directory.
+
+    Raises:
+        ConfigError: If one names a file that is not there, or columns are named and no file is.
+    """
+    from pointsman.core.errors import ConfigError
+
+    requests = [source_request(name, limit=limit, columns=columns) for name in names]
+    if columns and not any(request.path for request in requests):
+        raise ConfigError("a local file, for --column", got=", ".join(names))
+    return requests
+
+
 def source_request(
     name: str, *, limit: int | None = None, columns: dict[str, str] | None = None
 ) -> SourceRequest:

@@ -16,7 +16,7 @@ def train_cli(
     backbone: str = typer.Option("minilm", help="Name, hub id or directory."),
     method: str = typer.Option("full", help="full or lora."),
     preset: str = typer.Option("default", help="default or document."),
-    rank: int = typer.Option(8, help="Rank of LoRA."),
+    rank: int | None = typer.Option(None, help="Rank of LoRA; 8 when not given."),
     mirror: Path | None = typer.Option(
         None, exists=True, file_okay=False, help="Local mirror of the hub."
     ),
@@ -28,13 +28,15 @@ def train_cli(
     """Train a classifier, pack it and evaluate it; run again to resume."""
     from pointsman.cli.results import show_figures
     from pointsman.core.config import apply_overrides
+    from pointsman.core.errors import ConfigError
     from pointsman.pipeline.run import train_prepared
     from pointsman.training.config import TrainOptions
 
-    values = apply_overrides(
-        {"method": method, "preset": preset, "lora": {"rank": rank}}, overrides
-    )
+    lora = {} if rank is None else {"rank": rank}
+    values = apply_overrides({"method": method, "preset": preset, "lora": lora}, overrides)
     options = TrainOptions.parse(values, where="options")
+    if rank is not None and options.method != "lora":
+        raise ConfigError("--method lora, for --rank", got=f"--method {options.method}")
     bundle = train_prepared(
         task,
         data,

@@ -7,13 +7,14 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pointsman.core.errors import ConfigError, StorageError
+from pointsman.core.errors import ConfigError, PointsmanError, StorageError
 
 _ADVICE = {
     errno.ENOSPC: "free some space or choose another output directory",
@@ -23,6 +24,8 @@ _ADVICE = {
     errno.EEXIST: "choose another path: a file stands where a directory is needed",
     errno.ENOTDIR: "choose another path: a file stands where a directory is needed",
 }
+_RUST = re.compile(r"\(os error (\d+)\)")
+_TORCH = ("unexpected pos", "PytorchStreamWriter")  # a write of torch's that ended too early
 
 
 @contextlib.contextmanager
@@ -30,12 +33,29 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Turn a place that is full, read-only, closed or taken into a `StorageError` naming `path`."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in _ADVICE:
+    except PointsmanError:
+        raise
+    except Exception as error:
+        number = _errno(error)
+        if number not in _ADVICE:
             raise
         raise StorageError(
-            f"to write {path}", got=os.strerror(error.errno), fix=_ADVICE[error.errno]
+            f"to write {path}", got=os.strerror(number), fix=_ADVICE[number]
         ) from error
+
+
+def _errno(error: Exception) -> int:
+    """Return the system's number of an error, or 0: not every library raises an `OSError`.
+
+    safetensors and tokenizers give the number in their text. torch gives none; what cuts a write
+    of it short, and nothing else of its, is a full disk.
+    """
+    if isinstance(error, OSError):
+        return error.errno or 0
+    found = _RUST.search(str(error))
+    if found:
+        return int(found[1])
+    return errno.ENOSPC if any(words in str(error) for words in _TORCH) else 0
 
 
 def sha256_file(path: Path) -> str:

@@ -19,6 +19,7 @@ FORMAT = "pointsman.prepared/1"
 MANIFEST = "manifest.json"
 SKIPPED = "skipped.jsonl"
 SLICES = "slices"
+_KEYS = ("task", "hashes", "counts", "sources", "seed")  # what training reads of a manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +47,19 @@ def check_output(out_dir: Path) -> None:
     """Refuse an output directory that holds something else.
 
     Raises:
-        ConfigError: If it is a file, or a directory that is neither empty nor prepared data.
+        ConfigError: If it is a file, or a directory with anything but prepared data in it.
     """
-    if not out_dir.exists() or is_prepared(out_dir):
+    if not out_dir.exists():
         return
     if not out_dir.is_dir():
         raise ConfigError(f"{out_dir}: a directory to write to", got="a file")
+    ours = {MANIFEST, SKIPPED, SLICES, *(f"{split}.jsonl" for split in SPLITS)}
     inside = sorted(path.name for path in out_dir.iterdir())
+    if is_prepared(out_dir):  # to be replaced whole: a run that was put into it would be lost
+        inside = [name for name in inside if name not in ours]
     if inside:
         raise ConfigError(
-            f"{out_dir}: an empty directory, or one that holds prepared data",
+            f"{out_dir}: an empty directory, or one that holds prepared data alone",
             got=f"one that holds {', '.join(inside[:5])}",
             fix="choose another directory: nothing here was touched",
         )
@@ -94,10 +98,14 @@ def load_prepared(path: Path) -> PreparedData:
             fix="make it with `pointsman data prepare TASK --source ... -o DIR`",
         )
     manifest = read_json(path / MANIFEST)
+    for key in _KEYS:
+        if key not in manifest:
+            fix = "prepare the data again"
+            raise DataError(f"{path / MANIFEST}: its {key}", got="nothing", fix=fix)
     rows = {name: _read(path, name, sha) for name, sha in manifest["hashes"].items()}
     return PreparedData(
         spec=TaskSpec.parse(manifest["task"], where=str(path / MANIFEST)),
-        train=rows["train"],
+        train=rows.get("train", ()),
         validation=rows.get("validation", ()),
         test=rows.get("test", ()),
         slices={n.partition("/")[2]: r for n, r in rows.items() if n.startswith(f"{SLICES}/")},

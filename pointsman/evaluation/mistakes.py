@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
-from pointsman.runtime.masking import mask_patterns, mask_spans
+from pointsman.runtime.masking import mask_patterns, mask_spans, merge_spans
 from pointsman.tasks.spec import TaskSpec
 
 WIDTH = 160  # characters of a text that are shown
@@ -92,14 +92,7 @@ def _span_errors(
 
 def _hide(example: Example, prediction: Prediction) -> str:
     """Mask what is personal by the labels or by the model, whichever says more."""
-    spans: list[Span] = []
-    everything = [*example.spans, *(Span(s.start, s.end, s.label) for s in prediction.spans)]
-    for span in sorted(everything, key=lambda s: (s.start, -s.end)):
-        if spans and span.start < spans[-1].end:
-            last = spans.pop()
-            spans.append(Span(last.start, max(last.end, span.end), last.label))
-        else:
-            spans.append(span)
+    spans = merge_spans([*example.spans, *prediction.spans])
     return mask_patterns(mask_spans(example.text, spans))
 
 

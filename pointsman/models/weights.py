@@ -65,12 +65,15 @@ def find_backbone(
         revision: Commit of the hub; unpinned when not given.
 
     Raises:
-        ConfigError: If the name or family is not known.
+        ConfigError: If the name or family is not known, or has no revisions.
         SourceError: If the weights cannot be had, or are not what was pinned.
     """
+    local = Path(name)
+    if revision is not None and (name == EMBEDDED or local.is_dir()):
+        fix = "leave it out: only backbones of the hub have revisions"
+        raise ConfigError(f"backbone {name!r}: no `revision`", got=revision, fix=fix)
     if name == EMBEDDED:
         return _embedded()
-    local = Path(name)
     if local.is_dir():
         return _from_directory(local, name=local.resolve().name, origin=local.resolve().name)
     hub_id = HUB_IDS.get(name, name)

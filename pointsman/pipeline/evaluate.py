@@ -97,8 +97,8 @@ def evaluate_bundle(
         result = evaluate(predictor, examples, slices=slices, progress=progress)
     write_evaluation(predictor, result, out, "its test split")
     meta = read_bundle(path).model_copy(update={"metrics": result.figures})
-    write_meta(path, meta)
     write_text(path / CARD, write_card(meta))
+    write_meta(path, meta)  # last: figures in it say that the run is finished
     return result.figures
 
 

@@ -44,9 +44,10 @@ def train_prepared(
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
 
     Raises:
-        ConfigError: If the data was prepared for another task.
+        ConfigError: If the data was prepared for another task, or other files stand at `output`.
     """
     prepared = _load_prepared_for(load_task(task).name, data)
+    _check_train_directory(output)
     request = TrainRequest(
         prepared,
         find_backbone(backbone, mirror=mirror, revision=revision),
@@ -55,6 +56,17 @@ def train_prepared(
         {"task": task, "backbone": backbone},
     )
     return train_and_evaluate(request, say)
+
+
+def _check_train_directory(output: Path) -> None:
+    """Refuse a directory of other files, or of a recipe's run: reports would be overwritten."""
+    held = sorted(path.name for path in output.iterdir()) if output.is_dir() else []
+    if held and not {"bundle", "checkpoints"} & set(held):
+        raise ConfigError(
+            f"{output}: a new directory, or a run of `train`",
+            got=f"one that holds {', '.join(held[:5])}",
+            fix="choose another output directory: nothing here was touched",
+        )
 
 
 def _load_prepared_for(task: str, path: Path) -> PreparedData:
@@ -194,7 +206,8 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
     spec = task.spec()
     place = recipe.directory() / spec.name
     bundle = place / "bundle"
-    if (bundle / META).is_file() and read_bundle(bundle).metrics:
+    if (bundle / META).is_file() and (meta := read_bundle(bundle)).metrics:
+        _refuse_changed(spec, meta.task, place)
         say(f"{spec.name}: finished already, kept")
         return bundle
     data = _prepare_once(recipe, task, spec, place / "data", say)
@@ -218,4 +231,16 @@ def _prepare_once(
         if mirror is not None:
             options = options.model_copy(update={"mirror": str(mirror)})
         prepare(spec, _sources(task, spec), place, options=options, progress=say)
-    return load_prepared(place)
+    data = load_prepared(place)
+    _refuse_changed(spec, data.spec, place)
+    return data
+
+
+def _refuse_changed(spec: TaskSpec, held: TaskSpec, place: Path) -> None:
+    """Refuse a task that is another one by now: a recipe names only the file of a user's own."""
+    if held != spec:
+        raise ConfigError(
+            f"{place}: the task {spec.name!r} as it was when this run began",
+            got="another definition",
+            fix="set another output (--set output=DIR), or undo the change of the task's file",
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pointsman.core.types import PredictedSpan, Span
 
@@ -35,6 +35,21 @@ def mask_spans(text: str, spans: Sequence[Span | PredictedSpan]) -> str:
         parts += [text[position : span.start], f"[{span.label}_{numbers[key]}]"]
         position = span.end
     return "".join(parts) + text[position:]
+
+
+def merge_spans(spans: Iterable[Span | PredictedSpan]) -> list[Span]:
+    """Return sorted, disjoint spans that cover the given ones.
+
+    Of spans that overlap the first one gives the label, and the longest of those that start there.
+    """
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda s: (s.start, -s.end)):
+        if merged and span.start < merged[-1].end:
+            last = merged.pop()
+            merged.append(Span(last.start, max(last.end, span.end), last.label))
+        else:
+            merged.append(Span(span.start, span.end, span.label))
+    return merged
 
 
 def mask_patterns(text: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pointsman.bundle.layout import META
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import BundleError
 from pointsman.models.network import load_network
@@ -24,6 +25,12 @@ class TorchBackend:
             raise BundleError(
                 f"{path}: weights that fit its configuration", got=error, fix="pack it again"
             ) from error
+        if tuple(model.config.id2label.values()) != meta.labels:
+            raise BundleError(  # `bundle.json` has no hash: turned labels would turn every answer
+                f"{path}: the labels of its network in {META}",
+                got="other labels, or another order",
+                fix="copy the bundle again, or pack it again",
+            )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device)
         self._pad_id = model.config.pad_token_id or 0

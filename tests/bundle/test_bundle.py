@@ -255,3 +255,16 @@ def test_the_card_says_where_its_data_came_from():
     assert "| mmlu_pro | TIGER-Lab/MMLU-Pro | b189ec765aa7 (unpinned) | MIT |" in card
     assert "| presidio | https://x.org/a.json | sha256:ec08 | MIT |" in card
     assert "| rows.csv | local files |  | unknown |" in card
+
+
+@pytest.mark.parametrize("also_task", [True, False])
+def test_labels_in_another_order_than_the_networks_are_refused(own_demo, also_task):
+    """`bundle.json` has no hash of its own; turned labels would turn every answer."""
+    bundle = own_demo / "run" / "jailbreak" / "bundle"
+    values = json.loads((bundle / "bundle.json").read_text())
+    values["labels"].reverse()
+    if also_task:
+        values["task"]["labels"].reverse()
+    (bundle / "bundle.json").write_text(json.dumps(values))
+    with pytest.raises(BundleError, match="the labels of its"):
+        load(bundle)

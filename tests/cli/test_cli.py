@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -107,7 +108,20 @@ def test_a_text_in_the_place_of_a_bundle_is_not_repeated(pointsman):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("data", "prepare", "jailbreak", "--source", "starter", "--column", "text=t", "-o", "x"), "--column"),
+        (
+            (
+                "data",
+                "prepare",
+                "jailbreak",
+                "--source",
+                "starter",
+                "--column",
+                "text=t",
+                "-o",
+                "x",
+            ),
+            "--column",
+        ),
         (("train", "jailbreak", "--data", "DATA", "--rank", "32", "-o", "x"), "--rank"),
         (("train", "jailbreak", "--data", "DATA", "--revision", "abc", "-o", "x"), "revision"),
         (("classify", "BUNDLE", "hello", "--mask", "--json"), "--mask"),

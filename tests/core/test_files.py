@@ -161,6 +161,8 @@ def test_hashes(tmp_path):
 def test_a_full_disk_under_a_rust_library_is_said_too(tmp_path):
     """safetensors and tokenizers raise errors of their own, with the system's number in the text."""
     with pytest.raises(StorageError, match="free some space"), storage_errors(tmp_path):
-        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise RuntimeError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )
     with pytest.raises(RuntimeError, match="os error 5"), storage_errors(tmp_path):
         raise RuntimeError("I/O error (os error 5)")

@@ -32,7 +32,7 @@ def uninterrupted(backbones, tmp_path_factory):
 
 def test_it_learns(uninterrupted):
     outcome, _ = uninterrupted
-    assert outcome.best_metric > 0.8 and outcome.steps == STEPS
+    assert outcome.best_metric > 0.6 and outcome.steps == STEPS
 
 
 def test_the_same_seed_gives_the_same_weights(backbones, tmp_path, uninterrupted):
