@@ -16,7 +16,7 @@ def train_cli(
     backbone: str = typer.Option("minilm", help="Name, hub id or directory."),
     method: str = typer.Option("full", help="full or lora."),
     preset: str = typer.Option("default", help="default or document."),
-    rank: int | None = typer.Option(None, help="Rank of LoRA; 8 when not given."),
+    rank: int | None = typer.Option(None, help="Rank of LoRA; the task's own when not given."),
     mirror: Path | None = typer.Option(
         None, exists=True, file_okay=False, help="Local mirror of the hub."
     ),

@@ -195,7 +195,11 @@ def label_ids(spec: TaskSpec) -> dict[str, int]:
 
 
 def label_tokens(
-    offsets: Sequence[tuple[int, int]], spans: Iterable[Span], index: dict[str, int]
+    offsets: Sequence[tuple[int, int]],
+    spans: Iterable[Span],
+    index: dict[str, int],
+    *,
+    continued: bool = False,
 ) -> list[int]:
     """Return the BIO label of every content token.
 
@@ -206,13 +210,15 @@ def label_tokens(
         offsets: Trimmed bounds of the tokens of one window.
         spans: Sorted, disjoint spans of the whole text.
         index: Index of every entity type.
+        continued: Whether tokens of the text come before this window: a span that began among
+            them goes on with `I-`.
     """
     labels = [OUTSIDE] * len(offsets)
     token = 0
     for span in spans:
         while token < len(offsets) and offsets[token][1] <= span.start:
             token += 1
-        begun = False
+        begun = continued and token == 0 and span.start < offsets[0][0] if offsets else False
         while token < len(offsets) and offsets[token][0] < span.end:
             start, end = offsets[token]
             if start == end and not begun:  # a blank cannot begin an entity

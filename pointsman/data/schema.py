@@ -15,11 +15,10 @@ from pointsman.core.config import suggest
 from pointsman.core.errors import RowError
 from pointsman.core.texts import MAX_CHARS, SURROGATE, find_fault
 from pointsman.core.types import SPLITS, Example, Span
-from pointsman.tasks.catalogue import TASKS
 from pointsman.tasks.spec import TaskSpec
 
 SLICE = "slice:"
-_NAME_LENGTH = 40
+_NAME = re.compile(r"[^\W\d][\w-]{0,39}(?<!\d{4})")
 _SLICE_NAME = re.compile(r"slice:[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -62,11 +61,8 @@ def to_example(
 
 
 def labels_left_out(spec: TaskSpec) -> frozenset[str]:
-    """Return the labels of the catalogue's task of this name that `spec` was narrowed by."""
-    base = TASKS.get(spec.name)
-    if base is None:
-        return frozenset()
-    return frozenset(base.labels) - frozenset(spec.labels) - frozenset(spec.label_map)
+    """Return the labels that the task was narrowed by."""
+    return frozenset(spec.left_out)
 
 
 def is_split(value: str) -> bool:
@@ -75,9 +71,12 @@ def is_split(value: str) -> bool:
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: short names as they are, of anything else only the size."""
+    """Return a value for a message: what looks like a name as it is, of anything else the size.
+
+    A user's text may stand in the wrong column, and messages end in logs.
+    """
     if isinstance(value, str):
-        if len(value) <= _NAME_LENGTH and value.isprintable():
+        if _NAME.fullmatch(value):
             return repr(value)
         return f"a string of {len(value)} characters"
     if value is None:

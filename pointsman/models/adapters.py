@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class LoraOptions(Closed):
     """LoRA, as `W + B A * alpha / rank` (Hu et al., 2021, arXiv:2106.09685)."""
 
-    rank: int = Field(8, gt=0, description="Rank of the update.")
+    rank: int | None = Field(
+        None, gt=0, description="Rank of the update; the task's own when not given."
+    )
     alpha: int | None = Field(None, gt=0, description="Scale; twice the rank when not given.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapters.")
     targets: tuple[str, ...] | None = Field(
@@ -27,9 +29,14 @@ class LoraOptions(Closed):
     )
 
     @property
+    def width(self) -> int:
+        """The rank in use."""
+        return 8 if self.rank is None else self.rank
+
+    @property
     def scale(self) -> int:
         """The alpha in use."""
-        return 2 * self.rank if self.alpha is None else self.alpha
+        return 2 * self.width if self.alpha is None else self.alpha
 
 
 def add_lora(
@@ -47,7 +54,7 @@ def add_lora(
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(
-        r=options.rank,
+        r=options.width,
         lora_alpha=options.scale,
         lora_dropout=options.dropout,
         target_modules=lora_pattern(family, options.targets),

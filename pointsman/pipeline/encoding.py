@@ -83,7 +83,9 @@ def encode_split(
 
 def _token_row(spec: TaskSpec, example: Example, window: Window) -> Row:
     labels = [IGNORED] * len(window)
-    labels[window.content] = label_tokens(window.offsets, example.spans, label_ids(spec))
+    labels[window.content] = label_tokens(
+        window.offsets, example.spans, label_ids(spec), continued=window.first > 0
+    )
     return Row(window.input_ids, labels)
 
 

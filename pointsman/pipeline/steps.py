@@ -64,7 +64,12 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     encoder = _encoder(request)
     training = encode_split(spec, encoder, request.data.train, every_window=spec.level == "token")
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
-    options = resolve(request.options, rows=len(training.rows), parameters=_size(request.backbone))
+    options = resolve(
+        request.options,
+        rows=len(training.rows),
+        parameters=_size(request.backbone),
+        lora_rank=spec.lora_rank,
+    )
     identity = _identity(request, options)
     _refuse_other_bundle(request.directory / "bundle", identity)
     network = build_network(

@@ -14,6 +14,7 @@ JAILBREAK = TaskSpec(
     labels=("benign", "jailbreak"),
     headline="recall_at_fpr_1",
     checkpoint="roc_auc",
+    lora_rank=12,
     sources=("starter", "jailbreak_classification", "toxic_chat", "salad_data"),
     positive="jailbreak",
     kinds=("benign", "jailbreak", "injection", "harmful", "toxic"),

@@ -28,5 +28,6 @@ PII = TaskSpec(
     ),
     headline="span_f1",
     checkpoint="span_f1",
+    lora_rank=32,
     sources=("starter", "presidio"),
 )

@@ -56,6 +56,10 @@ class TaskSpec(Closed):
     label_map: dict[str, str] = Field(
         default_factory=dict, description="Labels of the data that become another label."
     )
+    left_out: tuple[str, ...] = Field(
+        default=(), description="Labels of the data whose rows or spans are not used."
+    )
+    lora_rank: int = Field(default=8, gt=0, description="Rank of LoRA where none is given.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -131,6 +135,7 @@ class TaskSpec(Closed):
         kept = labels or tuple(known)
         changes: dict[str, object] = {
             "labels": kept,
+            "left_out": (*self.left_out, *(x for x in self.labels if merged.get(x, x) not in kept)),
             "label_map": {old: new for old, new in merged.items() if new in kept},
             "tools": _merged_tools(self.tools, merged, kept),
             "positive": self.positive and merged.get(self.positive, self.positive),

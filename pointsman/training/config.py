@@ -120,7 +120,9 @@ def default_schedule(rows: int, parameters: int, method: str) -> Schedule:
     )
 
 
-def resolve(options: TrainOptions, *, rows: int, parameters: int) -> TrainOptions:
+def resolve(
+    options: TrainOptions, *, rows: int, parameters: int, lora_rank: int = 8
+) -> TrainOptions:
     """Fill in what a recipe left open, so that the result says everything that was chosen."""
     if options.preset == "document":
         chosen = document_schedule(rows)
@@ -132,6 +134,8 @@ def resolve(options: TrainOptions, *, rows: int, parameters: int) -> TrainOption
     if options.preset == "default" and options.network.attention_dropout is None:
         # Attention without dropout runs in torch's fused kernels, on CPUs too.
         values["network"] = options.network.model_copy(update={"attention_dropout": 0.0})
+    if options.lora.rank is None:
+        values["lora"] = options.lora.model_copy(update={"rank": lora_rank})
     if options.evaluate == "epoch":
         values.pop("evaluate_every", None)
     if options.evaluate == "steps" and options.evaluate_every is None:

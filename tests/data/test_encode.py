@@ -193,3 +193,12 @@ def test_line_breaks_are_seen_where_the_task_needs_them(family, backbones):
     assert one.offsets[-1][1] == 10 and two.offsets[-1][1] == 11
     if family == "bert":  # the others see line breaks by themselves
         assert len(tokens("call\nsarah")) == len(tokens("call sarah"))
+
+
+def test_an_entity_cut_by_a_window_goes_on_inside():
+    offsets, spans = [(4, 8), (9, 12)], [Span(0, 12, "PERSON")]
+    begin, inside = 2 * 10 + 1, 2 * 10 + 2
+    assert label_tokens(offsets, spans, label_ids(PII)) == [begin, inside]
+    assert label_tokens(offsets, spans, label_ids(PII), continued=True) == [inside, inside]
+    later = [Span(9, 12, "PERSON")]
+    assert label_tokens(offsets, later, label_ids(PII), continued=True) == [0, begin]

@@ -215,3 +215,15 @@ def test_every_metric_that_a_task_may_name_is_measured():
         Prediction("pii", None, 0.0),
     ]
     assert set(metrics_of(pii)) <= set(scalars(score(pii, people, found)))
+
+
+def test_a_task_of_ones_own_is_narrowed_like_any_other():
+    from pointsman.data.schema import labels_left_out
+
+    own = TaskSpec(
+        name="category", title="Own", question="?", level="sequence", labels=("a", "b", "c"),
+        headline="accuracy", checkpoint="accuracy",
+    )  # fmt: skip
+    assert labels_left_out(own) == set()
+    assert labels_left_out(own.adapt(labels=("a", "b"))) == {"c"}
+    assert labels_left_out(own.adapt(label_map={"c": "b"})) == set()

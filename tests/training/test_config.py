@@ -58,3 +58,12 @@ def test_bad_options_are_refused_with_their_path(values):
 def test_an_unknown_nested_key_suggests_the_nearest():
     with pytest.raises(ConfigError, match=r"lora\.rang(.|\n)*'rank'"):
         TrainOptions.parse({"lora": {"rang": 8}}, where="train")
+
+
+def test_lora_has_the_rank_of_its_task_unless_one_is_given():
+    def rank(**lora):
+        options = TrainOptions(method="lora", lora=lora)
+        return resolve(options, rows=100, parameters=10, lora_rank=32).lora
+
+    assert (rank().rank, rank().scale) == (32, 64)
+    assert (rank(rank=12).rank, rank(rank=12).scale) == (12, 24)
