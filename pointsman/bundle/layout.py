@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pointsman.bundle.meta import FORMAT, BundleMeta
@@ -85,7 +86,32 @@ def read_bundle(path: Path) -> BundleMeta:
     for name in (*REQUIRED, *meta.files):
         _check_file(path, name, meta.files.get(name))
     _check_labels(path, meta)
+    _check_versions(path, meta)
     return meta
+
+
+def _check_versions(path: Path, meta: BundleMeta) -> None:
+    """Refuse a bundle that a newer major release made: what it means may have changed since."""
+    for name in ("pointsman", "transformers"):
+        made, here = _major(meta.versions.get(name)), _major(_installed(name))
+        if made is not None and here is not None and made > here:
+            raise BundleError(
+                f"{path}: a bundle made with {name} {here} or older",
+                got=f"{name} {meta.versions[name]}",
+                fix=f"pip install --upgrade {name}",
+            )
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _major(release: str | None) -> int | None:
+    first = (release or "").partition(".")[0]
+    return int(first) if first.isdigit() else None
 
 
 def _check_file(path: Path, name: str, expected: str | None) -> None:

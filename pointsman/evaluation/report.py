@@ -124,4 +124,5 @@ def _mistakes(mistakes: Sequence[dict[str, Any]]) -> str:
         return ""
     columns = list(mistakes[0])
     rows = [[row[column] for column in columns] for row in mistakes]
-    return "## Mistakes worth reading\n\n" + table(columns, rows)
+    note = "Masked: marked spans, e-mail addresses, long numbers. Names in other texts may show."
+    return f"## Mistakes worth reading\n\n{note}\n\n" + table(columns, rows)

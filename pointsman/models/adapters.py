@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,9 @@ def add_lora(
         target_modules=lora_pattern(family, options.targets),
         modules_to_save=list(fresh),
     )
-    return get_peft_model(model, config)
+    with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property by its old name
+        warnings.filterwarnings("ignore", ".is_gradient_checkpointing.", FutureWarning)
+        return get_peft_model(model, config)
 
 
 def merge_lora(model: Any) -> PreTrainedModel:

@@ -268,3 +268,12 @@ def test_labels_in_another_order_than_the_networks_are_refused(own_demo, also_ta
     (bundle / "bundle.json").write_text(json.dumps(values))
     with pytest.raises(BundleError, match="the labels of its"):
         load(bundle)
+
+
+@pytest.mark.parametrize("name", ["pointsman", "transformers"])
+def test_a_bundle_of_a_newer_major_release_is_refused(own_demo, name):
+    path = own_demo / "run" / "jailbreak" / "bundle"
+    meta = read_bundle(path)
+    write_meta(path, meta.model_copy(update={"versions": {**meta.versions, name: "99.1.0"}}))
+    with pytest.raises(BundleError, match=rf"{name} 99\.1\.0(.|\n)*upgrade {name}"):
+        read_bundle(path)
