@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import CARD, read_bundle, write_meta
+from pointsman.bundle.layout import CARD, write_meta
 from pointsman.core.errors import DataError
 from pointsman.core.files import write_json, write_text
 from pointsman.core.types import Example, Prediction
@@ -96,7 +96,7 @@ def evaluate_bundle(
     with progress_bar("  evaluating", len(examples)) as progress:
         result = evaluate(predictor, examples, slices=slices, progress=progress)
     write_evaluation(predictor, result, out, "its test split")
-    meta = read_bundle(path).model_copy(update={"metrics": result.figures})
+    meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))
     write_meta(path, meta)  # last: figures in it say that the run is finished
     return result.figures
