@@ -24,6 +24,7 @@ class Cost(Closed):
     trainable_share: float
     seconds: float
     peak_memory_mb: float
+    gpu_memory_mb: float | None = None
     weights_mb: float
     adapter_mb: float | None = None
     steps: int

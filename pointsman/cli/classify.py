@@ -26,18 +26,26 @@ def classify_cli(
     ),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
 ) -> None:
-    """Classify a text, or stdin: a JSON request, or in each line a text or JSON."""
+    """Classify a text, or stdin: a JSON request, or in each line a text or JSON.
+
+    A blank line gets an empty answer. With --mask, stdin that is not a request is one text.
+    """
     from pointsman.bundle.layout import find_bundles
     from pointsman.core.errors import ConfigError
     from pointsman.runtime.predictor import load
 
     if mask and as_json:
         raise ConfigError("--mask or --json", got="both")
-    paths, texts = _split_arguments(bundles, turns)
+    paths, lines = _split_arguments(bundles, turns, whole=mask)
     predictors = [load(path) for path in find_bundles(paths)]
-    answers = [predictor.predict(texts) for predictor in predictors]
-    for position, text in enumerate(texts):
-        found = [answer[position] for answer in answers]
+    texts = [text for text in lines if text is not None]
+    answers = [iter(predictor.predict(texts)) for predictor in predictors]
+    for text in lines:
+        if text is None:  # a blank line: nothing was asked, and answers stay in line with input
+            if as_json:
+                typer.echo("[]")
+            continue
+        found = [next(answer) for answer in answers]
         if mask:
             typer.echo(_masked(text, predictors, found))
         elif as_json:
@@ -46,8 +54,16 @@ def classify_cli(
             _show(found)
 
 
-def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list[str]]:
-    """Tell bundles from the text: directories come first, one text may follow."""
+def _split_arguments(
+    arguments: list[str], turns: str, *, whole: bool
+) -> tuple[list[Path], list[str | None]]:
+    """Tell bundles from the text: directories come first, one text may follow.
+
+    Args:
+        arguments: Of the command line.
+        turns: Which turns of messages count.
+        whole: Take stdin as one text, line breaks and all.
+    """
     from pointsman.core.errors import ConfigError
 
     paths: list[Path] = []
@@ -65,7 +81,9 @@ def _split_arguments(arguments: list[str], turns: str) -> tuple[list[Path], list
             got=f"{len(arguments)} texts",
             fix="quote the text, or use stdin",
         )
-    return paths, _texts(arguments[0], turns) if arguments else _texts_of_lines(_stdin(), turns)
+    if arguments:
+        return paths, [_text(arguments[0], turns)]
+    return paths, _texts_of_stdin(_stdin(), turns, whole=whole)
 
 
 def _is_directory(argument: str) -> bool:
@@ -75,29 +93,31 @@ def _is_directory(argument: str) -> bool:
         return False
 
 
-def _texts(text: str, turns: str) -> list[str]:
+def _text(text: str, turns: str) -> str:
     from pointsman.runtime.inputs import parse_line, text_of
 
-    return [text_of(parse_line(text), turns)]
+    return text_of(parse_line(text), turns)
 
 
-def _texts_of_lines(text: str, turns: str) -> list[str]:
-    """Read stdin: one JSON request over any number of lines, or one input a line."""
+def _texts_of_stdin(text: str, turns: str, *, whole: bool) -> list[str | None]:
+    """Read stdin: one JSON request over any number of lines, one text, or one input a line."""
     from pointsman.core.errors import ConfigError
     from pointsman.runtime.inputs import parse_line
 
-    if parse_line(text) is not text:
-        return _texts(text, turns)
-    texts = []
-    for number, line in enumerate(text.split("\n"), 1):  # JSON may hold what splitlines splits at
-        if line.strip():
-            try:
-                texts += _texts(line.rstrip("\r"), turns)
-            except ConfigError as error:
-                needed = f"line {number}: {error.needed}"
-                raise ConfigError(needed, got=error.got, fix=error.fix) from None
-    if not texts:
+    if not text.strip():
         raise ConfigError("a text to classify", got="nothing", fix="give one, or pipe lines in")
+    if parse_line(text) is not text:
+        return [_text(text, turns)]
+    if whole:
+        return [text.removesuffix("\n")]
+    texts: list[str | None] = []
+    # JSON may hold what splitlines splits at
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        try:
+            texts.append(_text(line.rstrip("\r"), turns) if line.strip() else None)
+        except ConfigError as error:
+            needed = f"line {number}: {error.needed}"
+            raise ConfigError(needed, got=error.got, fix=error.fix) from None
     return texts
 
 

@@ -12,25 +12,38 @@ OUT = Console(highlight=False)
 ERR = Console(stderr=True, highlight=False)
 
 
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
+
+
+def shown(text: str) -> str:
+    """Return a text as a terminal may have it: control characters spelled out, markup as it is.
+
+    A text that is classified may hold escape sequences that would move the cursor or more.
+    """
+    return escape(text.translate(_CONTROLS))
+
+
 def say(line: str) -> None:
     """Print a line of news to stderr, so that stdout stays for results."""
-    ERR.print(escape(line), soft_wrap=True)
+    ERR.print(shown(line), soft_wrap=True)
 
 
 def report_error(message: str) -> None:
     """Print an error to stderr."""
-    ERR.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    ERR.print(f"[bold red]error:[/] {shown(message)}", soft_wrap=True)
 
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to stdout."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=shown(title), title_justify="left")
     for name in header:
-        table.add_column(escape(name), overflow="fold")
+        table.add_column(shown(name), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(_shown(cell)) for cell in row))
+        table.add_row(*(shown(_cell(cell)) for cell in row))
     OUT.print(table)
 
 
-def _shown(value: object) -> str:
+def _cell(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)

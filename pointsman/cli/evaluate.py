@@ -12,6 +12,8 @@ from pointsman.cli.console import say, show_table
 if TYPE_CHECKING:
     from pointsman.evaluation.reference import Check
 
+DATA = "data.json"  # beside metrics.json: what was evaluated
+
 
 def evaluate_cli(
     bundle: Path = typer.Argument(help="Bundle or run directory."),
@@ -31,6 +33,7 @@ def evaluate_cli(
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_evaluation
     from pointsman.core.errors import ConfigError
+    from pointsman.core.files import write_json
     from pointsman.evaluation.reference import run_reference
     from pointsman.pipeline.evaluate import evaluate, write_evaluation
     from pointsman.pipeline.progress import progress_bar
@@ -52,9 +55,28 @@ def evaluate_cli(
         result = evaluate(predictor, examples, slices=slices, reveal=reveal, progress=progress)
     show_evaluation(predictor.meta, result.figures)
     beside = find_bundles([bundle])[0].resolve().parent
-    place = output or beside / f"evaluation-{data.stem}"
+    place = output or _free_place(beside / f"evaluation-{data.stem}", data)
     write_evaluation(predictor, result, place, str(data.name))
+    write_json(place / DATA, _what(data))
     say(f"written to {place}")
+
+
+def _what(data: Path) -> dict[str, str]:
+    """Say which data was evaluated: its name, and a hash of it or of its manifest."""
+    from pointsman.core.files import sha256_file
+    from pointsman.data.prepared import MANIFEST
+
+    return {"name": data.name, "sha256": sha256_file(data / MANIFEST if data.is_dir() else data)}
+
+
+def _free_place(place: Path, data: Path) -> Path:
+    """Return where a report goes: another one for other data of the same name."""
+    from pointsman.core.files import read_json
+
+    what = _what(data)
+    if not (place / DATA).is_file() or read_json(place / DATA) == what:
+        return place
+    return place.with_name(f"{place.name}-{what['sha256'][:8]}")
 
 
 def _show_reference(task: str, checks: list[Check]) -> None:

@@ -32,6 +32,8 @@ app.command("classify")(classify.classify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 
+RESUMABLE = {"train", "run"}
+
 
 def _version(value: bool) -> None:
     if value:
@@ -61,7 +63,9 @@ def main() -> None:
         _end(PointsmanError(f"the library {error.name}", got="not installed", fix=fix))
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            report_error("stopped; the same command goes on from the last checkpoint")
+            resumes = set(sys.argv[1:2]) & RESUMABLE
+            more = "; the same command goes on from the last checkpoint" if resumes else ""
+            report_error(f"stopped{more}")
         raise
 
 

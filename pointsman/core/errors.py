@@ -52,6 +52,12 @@ class DataError(PointsmanError):
     exit_code = 4
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out: torch has no class of its own on CPUs."""
+    words = ("can't allocate memory", "out of memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
 class RowError(DataError):
     """One bad row, with the place it came from.
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pointsman.core.errors import ConfigError, SourceError
 from pointsman.core.files import sha256_file, storage_errors
 from pointsman.data.hub_rows import Converter
@@ -22,6 +24,7 @@ from pointsman.data.hub_rows import Converter
 UNPINNED = "unpinned"
 _COMMIT = re.compile(r"@([0-9a-f]{40})/")
 _TIMEOUT_S = 30
+_NO_CONFIG = "BuilderConfig"  # how the error of `datasets` begins for an unknown configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,16 @@ def _open_builder(part: SourcePart, path: str, how: dict[str, Any]) -> Opened:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             builder = datasets.load_dataset_builder(path, cache_dir=scratch, **how)
-        except (FileNotFoundError, ValueError, datasets.exceptions.DatasetsError):
-            return {}  # no such configuration, or no data file: the caller says what is missing
+        except FileNotFoundError:
+            return {}  # no data file: the caller says what is missing
+        except (ValueError, yaml.YAMLError) as error:
+            if _NO_CONFIG not in str(error):
+                raise SourceError(
+                    f"the data set at {path}: a layout that `datasets` can read",
+                    got=_first_line(error),
+                    fix="repair the README.md (its `configs`) or the data files there",
+                ) from error
+            return {}  # the mirror has not this configuration: the caller says what is missing
         found = builder.config.data_files or {}
         return {
             split: (

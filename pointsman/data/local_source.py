@@ -58,9 +58,9 @@ def read_local(request: SourceRequest) -> tuple[Iterator[LocalRow], dict[str, An
         files = files_of(Path(request.path or ""))
     records = {s: read_records(path, request.format) for s, path in files.items()}
     provenance = {
-        "name": request.title,
+        "name": ", ".join(path.name for path in files.values()),
         "licence": request.licence or "unknown",
-        "files": {str(path): sha256_file(path) for path in files.values()},
+        "files": {path.name: sha256_file(path) for path in files.values()},
     }
     return _rows(request, files, records), provenance
 

@@ -49,6 +49,9 @@ class SourceRequest(Closed):
     limit: PositiveInt | None = Field(
         default=None, description="At most so many rows, a seeded sample of every label."
     )
+    parts: tuple[str, ...] = Field(
+        default=(), description="Configurations of a public source; all of them when not given."
+    )
     revision: str | None = Field(default=None, description="Pinned revision on the hub.")
     licence: str | None = Field(default=None, description="SPDX identifier of local data.")
     official_splits: bool = Field(
@@ -62,7 +65,7 @@ class SourceRequest(Closed):
         if self.name:
             self._refuse(("columns", "format", "split_field"), "a source of the catalogue")
         else:
-            self._refuse(("revision", "official_splits"), "local files")
+            self._refuse(("revision", "official_splits", "parts"), "local files")
         if self.split_field and "split" in self.columns:
             raise ValueError("`split_field` and `columns.split` say the same: give one of them")
         for field in self.columns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +212,8 @@ def _records(
     known = _known(request.name, spec)
     if known.name == STARTER:
         return _starter(spec, request, seed), {"name": STARTER, "licence": known.licence}
-    fetched = fetch(known, mirror=mirror, revision=request.revision)
+    asked = _with_parts(known, request.parts)
+    fetched = fetch(asked, mirror=mirror, revision=request.revision)
     return _converted(fetched.tables, known, request), fetched.provenance
 
 
@@ -228,12 +229,25 @@ def _known(name: str, spec: TaskSpec) -> SourceSpec:
     return SOURCES[name]
 
 
+def _with_parts(source: SourceSpec, parts: tuple[str, ...]) -> SourceSpec:
+    """Return the source narrowed to the configurations that a request names."""
+    known = [part.config for part in source.parts if part.config]
+    for name in parts:
+        if name not in known:
+            raise ConfigError(
+                f"source {source.name!r}: unknown part {name!r}", fix=suggest(name, known)
+            )
+    kept = tuple(part for part in source.parts if not parts or part.config in parts)
+    return replace(source, parts=kept)
+
+
 def _no_rows(request: SourceRequest, door: Door) -> SourceError:
     account = door.counts(0)
+    reasons = [f"{sum(names.values())} for {why}" for why, names in account["left_out"].items()]
     return SourceError(
         f"source {request.title!r}: at least one row for the task {door.spec.name!r}",
         got=f"{account['rows']} rows read, {account['skipped']} skipped, "
-        f"left out: {account['left_out'] or 'none'}",
+        f"left out: {', '.join(reasons) or 'none'}",
         fix="check the file, `where`, `split_map`, `columns` and the labels the recipe keeps",
     )
 

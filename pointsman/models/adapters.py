@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from pointsman.core.config import Closed
+from pointsman.core.files import read_json, write_json
 from pointsman.models.backbones import Family, lora_pattern
 
 if TYPE_CHECKING:
@@ -74,9 +75,17 @@ def merge_lora(model: Any) -> PreTrainedModel:
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def save_adapter(model: Any, directory: Path) -> None:
-    """Write the adapter (and the fresh modules) of a LoRA model beside its bundle."""
+def save_adapter(model: Any, directory: Path, *, origin: str) -> None:
+    """Write the adapter (and the fresh modules) of a LoRA model beside its bundle.
+
+    Args:
+        model: The model with its adapters.
+        directory: Where to write.
+        origin: Hub id or name of the backbone: peft would write the path on this machine.
+    """
     model.save_pretrained(directory, safe_serialization=True)
+    settings = directory / "adapter_config.json"
+    write_json(settings, read_json(settings) | {"base_model_name_or_path": origin})
     card = directory / "README.md"
     card.unlink(missing_ok=True)  # peft's empty card would hide ours
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Backbone:
         origin: Hub id, package or directory that it came from.
         revision: Commit of the hub, `unpinned` where none was asked for and none is known.
         sha256: Hash of its weights.
+        pinned: Whether a revision of the hub was asked for; None where there is nothing to pin.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Backbone:
     origin: str
     revision: str
     sha256: str
+    pinned: bool | None = None
 
     @property
     def family(self) -> Family:
@@ -51,7 +53,7 @@ class Backbone:
 
     def provenance(self) -> dict[str, Any]:
         """Return what an artefact says of its backbone; the local path is nobody's business."""
-        return {key: value for key, value in asdict(self).items() if key != "path"}
+        return {k: v for k, v in asdict(self).items() if k != "path" and v is not None}
 
 
 def find_backbone(
@@ -83,6 +85,11 @@ def find_backbone(
             fix=f"{suggest(name, [EMBEDDED, *HUB_IDS])}; or a hub id (org/name), or a directory",
         )
     if mirror is not None and (mirror / hub_id).is_dir():
+        if revision is not None:
+            fix = "leave the revision out, or the mirror"
+            raise ConfigError(
+                f"backbone {name!r}: no revision with a mirror", got=revision, fix=fix
+            )
         return _from_directory(mirror / hub_id, name=name, origin=hub_id, revision="mirror")
     return _from_hub(name, hub_id, revision, mirror)
 
@@ -160,4 +167,5 @@ def _from_hub(name: str, hub_id: str, revision: str | None, mirror: Path | None)
             f"{hub_id}, give a directory, or use the embedded {EMBEDDED!r}",
         ) from error
     resolved = path.name  # snapshots are stored under the commit they resolved to
-    return _from_directory(path, name=name, origin=hub_id, revision=resolved)
+    found = _from_directory(path, name=name, origin=hub_id, revision=resolved)
+    return replace(found, pinned=revision is not None)

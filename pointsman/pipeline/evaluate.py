@@ -42,7 +42,7 @@ def evaluate(
         examples: Labelled rows.
         slices: Rows kept out of training, by name; each gets its own line.
         reveal: Show personal data in the mistakes.
-        progress: Called with the number of windows that are done.
+        progress: Called with the number of texts that are done.
 
     Raises:
         DataError: If there are no examples.

@@ -15,6 +15,8 @@ from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
 
+RECIPES = Path(__file__).parents[1] / "recipes"
+
 
 class TaskRecipe(Closed):
     """What a recipe says of one task."""
@@ -73,12 +75,27 @@ def _overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def find_recipe(path: Path) -> Path:
+    """Return the file of a recipe: the one given, or of the package's own the one of that name.
+
+    Raises:
+        ConfigError: If there is neither, with the names of the package's own.
+    """
+    if path.exists():
+        return path
+    known = {file.stem: file for file in sorted(RECIPES.glob("*.yaml"))}
+    if str(path) in known:
+        return known[str(path)]
+    raise ConfigError(f"a recipe at {path}", got="no such file", fix=suggest(path.stem, known))
+
+
 def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and lay `--set` overrides over it.
 
     Raises:
         ConfigError: If a key, task, label or value is not known; before anything runs.
     """
+    path = find_recipe(path)
     recipe = Recipe.parse(apply_overrides(read_yaml(path), overrides), where=str(path))
     names = [task.spec().name for task in recipe.tasks]
     if len(set(names)) != len(names):

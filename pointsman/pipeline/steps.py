@@ -14,7 +14,7 @@ from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost
 from pointsman.core.errors import ConfigError, TrainingError
-from pointsman.core.files import read_json, write_text
+from pointsman.core.files import read_json, sha256_file, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
 from pointsman.models.adapters import merge_lora, save_adapter
@@ -108,6 +108,7 @@ def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
         task=request.data.spec.model_dump(mode="json"),
         options=_what_matters(options),
         backbone=request.backbone.provenance(),
+        start=sha256_file(_start(request).path / WEIGHTS),
     )
 
 
@@ -127,7 +128,7 @@ def _refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
 def _what_matters(options: TrainOptions) -> dict[str, Any]:
     """Return the options that change what is learned; resuming with another log rate is fine."""
     return options.model_dump(
-        mode="json", exclude={"logging_steps", "report_to", "save_total_limit"}
+        mode="json", exclude={"logging_steps", "report_to", "save_total_limit", "warm_start"}
     )
 
 
@@ -206,6 +207,8 @@ def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: 
         f"{options.patience}, seed {options.seed}"
     )
     say(f"  precision {precision.name}: {precision.reason}")
+    if request.backbone.pinned is False:
+        say(f"  backbone not pinned: revision {request.backbone.revision}")
     cut = rows.facts["texts_beyond_max_length"]
     if cut and spec.level == "sequence":
         say(f"  {cut} texts beyond {options.max_length} tokens: trained on their first window")
@@ -248,7 +251,7 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
 
     def fill(directory: Path) -> None:
         if options.method == "lora":
-            save_adapter(outcome.model, directory / ADAPTER)
+            save_adapter(outcome.model, directory / ADAPTER, origin=request.backbone.origin)
         with quiet():
             merge_lora(outcome.model).save_pretrained(directory)
         encoder.save(directory)
@@ -285,6 +288,7 @@ def _cost(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
         trainable_share=outcome.trainable / outcome.parameters,
         seconds=round(outcome.seconds, 1),
         peak_memory_mb=round(outcome.peak_memory_mb, 1),
+        gpu_memory_mb=None if outcome.gpu_memory_mb is None else round(outcome.gpu_memory_mb, 1),
         weights_mb=round((directory / WEIGHTS).stat().st_size / 2**20, 2),
         adapter_mb=round(sum(f.stat().st_size for f in adapter) / 2**20, 2) if adapter else None,
         steps=outcome.steps,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pointsman.bundle.layout import find_bundles, read_bundle
 from pointsman.bundle.meta import BundleMeta
-from pointsman.core.errors import ConfigError
+from pointsman.core.errors import ConfigError, PointsmanError, is_out_of_memory
 from pointsman.core.texts import find_fault
 from pointsman.core.types import Prediction
 from pointsman.data.encode import TextEncoder, Window
@@ -53,7 +53,7 @@ class Predictor:
 
         Args:
             texts: Any texts; long ones are read window by window, none is cut off.
-            progress: Called with the number of windows each time a batch is done.
+            progress: Called with the number of texts that each batch finished.
 
         Raises:
             ConfigError: If a text is not a string, is longer than a million characters, or is
@@ -65,22 +65,52 @@ class Predictor:
             check_text(text, position)
         windows = self._encoder.encode(texts)
         flat = [window for text in windows for window in text]
-        logits = iter(self._run(flat, progress))
+        report = None if progress is None else _texts_done(windows, progress)
+        logits = iter(self._run(flat, report))
         return [
             to_prediction(self.meta, text, parts, [next(logits) for _ in parts])
             for text, parts in zip(texts, windows, strict=True)
         ]
 
-    def _run(self, windows: Sequence[Window], progress: Progress | None) -> list[Logits]:
+    def _run(
+        self, windows: Sequence[Window], report: Callable[[list[int]], None] | None
+    ) -> list[Logits]:
         results: list[Logits | None] = [None] * len(windows)
         for batch in batches([len(window) for window in windows]):
-            output = self._backend.logits([windows[i].input_ids for i in batch])
+            output = self._compute([windows[i].input_ids for i in batch])
             for row, index in enumerate(batch):
                 part = output[row]
                 results[index] = part if part.ndim == 1 else part[: len(windows[index])]
-            if progress is not None:
-                progress(len(batch))
+            if report is not None:
+                report(batch)
         return [result for result in results if result is not None]
+
+    def _compute(self, rows: list[list[int]]) -> Logits:
+        try:
+            return self._backend.logits(rows)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise PointsmanError(
+                f"memory for a batch of {len(rows)} windows of {len(rows[0])} tokens",
+                got=type(error).__name__,
+                fix="free memory, or ask for fewer texts at a time",
+            ) from error
+
+
+def _texts_done(
+    windows: Sequence[Sequence[Window]], progress: Progress
+) -> Callable[[list[int]], None]:
+    """Return a function that takes the windows of a batch and tells `progress` of whole texts."""
+    owner = [text for text, parts in enumerate(windows) for _ in parts]
+    missing = [len(parts) for parts in windows]
+
+    def report(batch: list[int]) -> None:
+        for window in batch:
+            missing[owner[window]] -= 1
+        progress(sum(missing[text] == 0 for text in {owner[window] for window in batch}))
+
+    return report
 
 
 def batches(lengths: Sequence[int], budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:

@@ -7,6 +7,8 @@ import resource
 import sys
 from pathlib import Path
 
+import torch
+
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -15,6 +17,13 @@ def reset_peak() -> None:
     """Start counting anew, where the system can; elsewhere the peak is the whole process's."""
     with contextlib.suppress(OSError):  # no such file off Linux, or no right to it in a container
         _CLEAR.write_text("5")
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_gpu_mb() -> float | None:
+    """Return the most memory that tensors took on the GPU since `reset_peak`, in MiB."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
 
 
 def peak_mb() -> float:

@@ -26,7 +26,7 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 
-from pointsman.core.errors import ConfigError, TrainingError
+from pointsman.core.errors import ConfigError, TrainingError, is_out_of_memory
 from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
 from pointsman.models.adapters import count_parameters
 from pointsman.models.network import quiet
@@ -39,7 +39,7 @@ from pointsman.training.batching import (
 )
 from pointsman.training.config import TrainOptions
 from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
-from pointsman.training.memory import peak_mb, reset_peak
+from pointsman.training.memory import peak_gpu_mb, peak_mb, reset_peak
 from pointsman.training.precision import choose_precision
 from pointsman.training.progress import TrainingProgress
 from pointsman.training.rows import Row
@@ -47,6 +47,7 @@ from pointsman.training.rows import Row
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
 FINISHED = "finished.json"
+SPENT = "spent.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,9 @@ class Outcome:
 
     Attributes:
         model: The model with the best checkpoint's weights.
-        seconds: Wall time of the invocation that finished training.
+        seconds: Wall time of training; of a resumed run, up to its checkpoints and after.
         peak_memory_mb: Largest resident set of the process meanwhile, in MiB.
+        gpu_memory_mb: Most memory that tensors took on the GPU, in MiB; None without one.
         trainable: Parameters that trained.
         parameters: Parameters in all.
         best_metric: Checkpoint metric of the best checkpoint.
@@ -102,6 +104,7 @@ class Outcome:
     model: Any
     seconds: float
     peak_memory_mb: float
+    gpu_memory_mb: float | None
     trainable: int
     parameters: int
     best_metric: float | None
@@ -158,12 +161,10 @@ def train(job: Job) -> Outcome:
     try:
         with quiet(), storage_errors(job.directory):
             spent = _fit(trainer, job.directory, last)
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise _out_of_memory(job, error) from error
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
-            raise _out_of_memory(job, error) from error
-        raise
     finally:
         progress.close()
     state = trainer.state
@@ -171,6 +172,7 @@ def train(job: Job) -> Outcome:
         model=trainer.model,
         seconds=spent["seconds"],
         peak_memory_mb=spent["peak_memory_mb"],
+        gpu_memory_mb=spent.get("gpu_memory_mb"),
         trainable=trainable,
         parameters=parameters,
         best_metric=state.best_metric,
@@ -192,13 +194,47 @@ def _fit(trainer: PureOrderTrainer, directory: Path, last: Path | None) -> dict[
         _check_best(trainer.state)
         trainer._load_best_model()
         return dict(read_json(done))
-    reset_peak()
-    started = time.perf_counter()
+    meter = SpentCallback(directory, last)
+    trainer.add_callback(meter)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     _check_best(trainer.state)
-    spent = {"seconds": time.perf_counter() - started, "peak_memory_mb": peak_mb()}
+    spent = meter.spent()
     write_json(done, spent)
     return spent
+
+
+class SpentCallback(TrainerCallback):
+    """Measures what a run costs, and keeps the account beside each checkpoint.
+
+    Args:
+        directory: The checkpoint directory.
+        last: The checkpoint that the run resumes from; what came after it is done, and paid,
+            again.
+    """
+
+    def __init__(self, directory: Path, last: Path | None) -> None:
+        self._file = directory / SPENT
+        known = read_json(self._file) if last is not None and self._file.is_file() else {}
+        self._before: dict[str, float] = known.get("" if last is None else last.name, {})
+        self._known = known
+        self._started = time.perf_counter()
+        reset_peak()
+
+    def spent(self) -> dict[str, float]:
+        """Return seconds, and peaks in MiB, of this invocation and of those that it resumed."""
+        now = {
+            "seconds": time.perf_counter() - self._started + self._before.get("seconds", 0.0),
+            "peak_memory_mb": max(peak_mb(), self._before.get("peak_memory_mb", 0.0)),
+        }
+        gpu = peak_gpu_mb()
+        return now if gpu is None else now | {"gpu_memory_mb": gpu}
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Note what was spent up to a checkpoint."""
+        self._known[f"checkpoint-{state.global_step}"] = self.spent()
+        write_json(self._file, self._known)
 
 
 def _check_best(state: TrainerState) -> None:

@@ -144,9 +144,23 @@ def test_masking_needs_a_bundle_that_finds_spans(pointsman, bundles):
 def test_classify_reads_a_text_a_line(pointsman, bundles):
     stdin = f"hello\r\n\n  \n{TEXT}\nlast".encode("utf-8-sig")
     rows = answers(pointsman("classify", bundles[1], "--json", stdin=stdin))
-    assert len(rows) == 3 and rows[1][0]["spans"][0]["text"] == "Sarah Johnson"
+    assert len(rows) == 5 and rows[3][0]["spans"][0]["text"] == "Sarah Johnson"
+    assert rows[1] == rows[2] == []  # blank lines: answers stay in line with the input
     alone = answers(pointsman("classify", bundles[1], TEXT, "--json"))
-    assert rows[1] == alone[0]
+    assert rows[3] == alone[0]
+
+
+def test_masking_takes_stdin_as_one_text(pointsman, bundles):
+    stdin = f"first\n\n{TEXT}\n{TEXT}\n".encode()
+    result = pointsman("classify", bundles[1], "--mask", stdin=stdin)
+    lines = result.out.split("\n")
+    assert lines[0] == "first" and lines[1] == "" and len(lines) == 5
+    assert "[PERSON_1]" in lines[2] and "[PERSON_1]" in lines[3]  # the same person, one number
+
+
+def test_a_terminal_gets_no_escape_sequences(pointsman, bundles):
+    result = pointsman("classify", bundles[1], "Ask \x1b[2JSarah Johnson\x07 now")
+    assert "\x1b" not in result.out and "\x07" not in result.out
 
 
 def test_a_line_ends_at_the_end_of_a_line_only(pointsman, bundles):
@@ -259,13 +273,20 @@ def test_evaluate_scores_a_file(pointsman, bundles, labelled, tmp_path):
     assert "16 rows of more.jsonl" in (out / "report.md").read_text()
 
 
-def test_evaluate_writes_beside_the_bundle(pointsman, own_demo, labelled):
+def test_evaluate_writes_beside_the_bundle(pointsman, own_demo, labelled, tmp_path):
     run = own_demo / "run" / "jailbreak"
     for place in (run, run / "bundle"):
         assert pointsman("evaluate", place, "--data", labelled).code == 0
         assert (run / "evaluation-more" / "metrics.json").is_file()
         assert not (run / "bundle" / "evaluation-more").exists()
     read_bundle(run / "bundle")
+    other = tmp_path / "more.jsonl"
+    other.write_text("\n".join(labelled.read_text().splitlines()[:-1]))
+    assert pointsman("evaluate", run, "--data", other).code == 0
+    again, first = sorted(run.glob("evaluation-more*"), key=lambda p: -len(p.name))
+    figures = [json.loads((place / "metrics.json").read_text()) for place in (again, first)]
+    assert figures[0] != figures[1]  # other data of the same name: both reports are there
+    assert json.loads((again / "data.json").read_text())["sha256"][:8] in again.name
 
 
 def test_evaluate_shows_the_figures_even_where_it_cannot_write(
@@ -569,7 +590,9 @@ def test_every_error_class_ends_with_its_code(pointsman, monkeypatch, error):
 def test_ctrl_c_says_how_to_go_on(pointsman, monkeypatch):
     raising(monkeypatch, KeyboardInterrupt())
     result = pointsman("command")
-    assert result.code == 130 and "goes on from the last checkpoint" in result.err
+    assert result.code == 130 and result.err.strip() == "error: stopped"
+    monkeypatch.setattr("pointsman.cli.main.RESUMABLE", {"command"})
+    assert "goes on from the last checkpoint" in pointsman("command").err
 
 
 @pytest.mark.parametrize("name", ["torch", "transformers", "peft", "datasets", "sklearn"])

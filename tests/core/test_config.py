@@ -140,3 +140,14 @@ def test_an_override_reaches_into_a_list_by_task_name_or_index():
     assert changed["tasks"][0] == {"task": "pii", "x": 1}
     with pytest.raises(ConfigError, match="'intent'"):
         apply_overrides(values, ["tasks.intend.x=1"])
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1\nb: 2\na: 3\n", "x:\n  - {b: 1, a: 2}\n  - a: 1\n    a: 2\n"]
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path, text):
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="valid YAML") as caught:
+        read_yaml(path)
+    assert "'a' a second time" in caught.value.got and "line" in caught.value.got

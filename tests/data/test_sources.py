@@ -98,6 +98,22 @@ def test_salad_data_by_its_files(fake_mirror):
     assert all(e.label == "jailbreak" for e in attacks)
 
 
+def test_a_part_can_be_chosen(fake_mirror):
+    loaded = load("salad_data", fake_mirror, parts=("attack_enhanced_set",))
+    assert {e.kind for e in loaded.examples} == {"jailbreak"}
+    assert loaded.provenance["configs"] == ["attack_enhanced_set"]
+    with pytest.raises(ConfigError, match="unknown part 'base'") as caught:
+        load("salad_data", fake_mirror, parts=("base",))
+    assert "did you mean 'base_set'" in caught.value.fix
+
+
+def test_a_mirror_with_a_broken_readme_is_said(fake_mirror):
+    readme = fake_mirror / "OpenSafetyLab/Salad-Data/README.md"
+    readme.write_text("---\nconfigs:\n- config_name: base_set\n  data_files: {\n---\n")
+    with pytest.raises(SourceError, match="a layout that `datasets` can read"):
+        load("salad_data", fake_mirror)
+
+
 def test_a_part_that_a_mirror_lacks_is_said(fake_mirror):
     (fake_mirror / "OpenSafetyLab/Salad-Data/attack_enhanced_set.json").unlink()
     loaded = load("salad_data", fake_mirror)

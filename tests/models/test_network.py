@@ -90,7 +90,9 @@ def test_contract(encoders, tmp_path, family, level, method):
     assert outputs == (35 if level == "token" else 3)
     assert before.shape == ((2, 6, outputs) if level == "token" else (2, outputs))
     if method == "lora":
-        save_adapter(model, tmp_path / "adapter")
+        save_adapter(model, tmp_path / "adapter", origin="org/name")
+        settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+        assert settings["base_model_name_or_path"] == "org/name"
         assert not (tmp_path / "adapter" / "README.md").exists()
     merged = merge_lora(model).eval()
     assert merge_lora(merged) is merged

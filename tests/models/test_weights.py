@@ -40,6 +40,11 @@ def test_a_mirror_comes_before_the_hub(copy, tmp_path):
     assert backbone.path == copy
 
 
+def test_a_revision_does_not_go_with_a_mirror(copy, tmp_path):
+    with pytest.raises(ConfigError, match="no revision with a mirror"):
+        find_backbone("org/model", mirror=tmp_path, revision="abc")
+
+
 def test_short_names_are_looked_up_in_the_mirror(copy, tmp_path):
     shutil.move(copy, tmp_path / "answerdotai" / "ModernBERT-base")
     backbone = find_backbone("modernbert-base", mirror=tmp_path)

@@ -8,7 +8,7 @@ import pointsman
 from pointsman import load
 from pointsman.bundle.layout import read_bundle
 from pointsman.bundle.meta import BundleMeta
-from pointsman.core.errors import ConfigError
+from pointsman.core.errors import ConfigError, PointsmanError
 from pointsman.data.encode import TextEncoder
 from pointsman.models.network import load_network
 from pointsman.runtime.decode import decode_spans
@@ -139,11 +139,37 @@ def test_nothing_in_nothing_out(detector):
     assert detector.predict([]) == []
 
 
-def test_progress_counts_every_window(detector):
+def test_progress_counts_whole_texts(detector, monkeypatch):
+    monkeypatch.setattr(
+        "pointsman.runtime.predictor.batches", lambda n: [[i] for i in range(len(n))]
+    )
     seen = []
     detector.predict([*TEXTS, LONG], progress=seen.append)
     windows = [len(parts) for parts in detector._encoder.encode([*TEXTS, LONG])]
-    assert sum(seen) == sum(windows) > len(windows)
+    assert windows[-1] > 1
+    assert seen == [1] * len(TEXTS) + [0] * (windows[-1] - 1) + [1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+)
+def test_running_out_of_memory_says_what_for(detector, monkeypatch, error):
+    def fail(rows):
+        raise error
+
+    monkeypatch.setattr(detector._backend, "logits", fail)
+    with pytest.raises(PointsmanError, match="memory for a batch of 1 windows of"):
+        detector.predict([TEXTS[0]])
+
+
+def test_another_runtime_error_stays_what_it_is(detector, monkeypatch):
+    def fail(rows):
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(detector._backend, "logits", fail)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        detector.predict([TEXTS[0]])
 
 
 @pytest.mark.parametrize("place", ["start", "middle", "end"])

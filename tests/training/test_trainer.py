@@ -1,5 +1,6 @@
 """Training: the same result twice, and after being stopped anywhere."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,20 @@ def test_a_stopped_run_goes_on_to_the_same_weights(backbones, tmp_path, uninterr
     outcome = trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
     assert outcome.steps == STEPS
     assert equal(last_weights(tmp_path), uninterrupted[1])
+
+
+def test_a_resumed_run_says_what_all_of_it_cost(backbones, tmp_path):
+    job = make_job(backbones["bert"], tmp_path, evaluate_every=5)
+    with pytest.raises(KeyboardInterrupt):
+        train_until(job, 13)
+    spent = json.loads((tmp_path / trainer.SPENT).read_text())
+    assert spent["checkpoint-10"]["seconds"] > spent["checkpoint-5"]["seconds"] > 0
+    spent["checkpoint-10"]["seconds"] = 1000.0
+    spent["checkpoint-10"]["peak_memory_mb"] = 1e6
+    (tmp_path / trainer.SPENT).write_text(json.dumps(spent))
+    outcome = trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
+    assert 1000 < outcome.seconds < 1100 and outcome.peak_memory_mb == 1e6
+    assert outcome.gpu_memory_mb is None
 
 
 def test_a_lora_run_resumes_to_the_same_weights(backbones, tmp_path):
