@@ -1,0 +1,318 @@
+"""How sure a figure is: bootstrap intervals by group, and tests of one model against another.
+
+Rows of one group (a template, a conversation) are not independent, so whole groups are drawn:
+the cluster bootstrap of Davison and Hinkley (1997), section 3.8. Every metric is written as a
+function of row weights, so that a draw costs one weighted sum and not a new evaluation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.core.types import Example, Prediction
+from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE
+from pointsman.tasks.spec import TaskSpec
+
+DRAWS = 1000
+LEVEL = 0.95
+FEW_GROUPS = 10  # below it the spread of groups cannot be told from a sample of them
+EXACT = 25  # below so many disagreements McNemar's test is a binomial one
+
+Weights = NDArray[np.float64]
+Statistic = Callable[[Weights], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its interval.
+
+    Attributes:
+        value: The figure on the rows as they are.
+        low: Lower end.
+        high: Upper end.
+        groups: How many independent groups it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    groups: int
+
+    def to_dict(self) -> dict[str, float | int | bool]:
+        """Return the JSON form; `few` says that the interval rests on too few groups."""
+        return {**asdict(self), "few": self.groups < FEW_GROUPS}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One model's figure less another's on the same rows.
+
+    Attributes:
+        metric: Which figure.
+        value: First less second.
+        low: Lower end of the paired interval.
+        high: Upper end.
+        p_value: Of McNemar's test on which answers are right, or None for a token task.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    p_value: float | None
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or `no difference` where the interval holds zero."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def statistics(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> dict[str, Statistic]:
+    """Return each metric that has an interval, as a function of row weights `(rows,)`.
+
+    With weights of one they equal the figures of `pointsman.evaluation.score`. A draw in which a
+    metric has no value (no positive row, say) gives NaN.
+    """
+    if spec.level == "token":
+        return _span_statistics(examples, predictions)
+    found = _text_statistics(spec, examples, predictions)
+    if spec.positive is not None:
+        found |= _detector_statistics(spec, examples, predictions)
+    return found
+
+
+def intervals(
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    *,
+    metrics: Sequence[str] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Return bootstrap intervals (95%, percentile) of a task's main figures.
+
+    Args:
+        spec: The task.
+        examples: Labelled rows; rows with the same `group` are drawn together.
+        predictions: Answers in the same order.
+        metrics: Which figures; all that have a statistic when not given.
+        draws: Bootstrap samples.
+        seed: Of the draws.
+    """
+    known = statistics(spec, examples, predictions)
+    chosen = {name: known[name] for name in (metrics or known) if name in known}
+    ones = np.ones(len(examples))
+    groups, weights = _draws(examples, draws, seed)
+    found = {}
+    for name, statistic in chosen.items():
+        value = statistic(ones)
+        if not np.isnan(value):
+            low, high = _ends([statistic(row) for row in weights])
+            found[name] = Interval(value, low, high, groups)
+    return found
+
+
+def paired_difference(
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    first: Sequence[Prediction],
+    second: Sequence[Prediction],
+    *,
+    metric: str | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Difference:
+    """Return the difference of two models' figures, with a paired bootstrap interval.
+
+    Args:
+        spec: The task of both.
+        examples: The rows that both answered.
+        first: Answers of the first model.
+        second: Answers of the second.
+        metric: The figure; the task's headline when not given.
+        draws: Bootstrap samples.
+        seed: Of the draws.
+    """
+    name = metric or spec.headline
+    ours = statistics(spec, examples, first)[name]
+    theirs = statistics(spec, examples, second)[name]
+    ones = np.ones(len(examples))
+    _, weights = _draws(examples, draws, seed)
+    low, high = _ends([ours(row) - theirs(row) for row in weights])
+    p_value = None
+    if spec.level == "sequence":
+        p_value = mcnemar(
+            [p.label == e.label for p, e in zip(first, examples, strict=True)],
+            [p.label == e.label for p, e in zip(second, examples, strict=True)],
+        )
+    return Difference(name, ours(ones) - theirs(ones), low, high, p_value)
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Return the two-sided p-value that both models err equally often (McNemar, 1947).
+
+    Args:
+        first: Whether each answer of the first model is right.
+        second: The same of the second.
+    """
+    from scipy.stats import binomtest, chi2
+
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    differ = only_first + only_second
+    if differ == 0:
+        return 1.0
+    if differ < EXACT:
+        return float(binomtest(only_first, differ).pvalue)
+    corrected = max(0, abs(only_first - only_second) - 1) ** 2 / differ
+    return float(chi2.sf(corrected, 1))
+
+
+def _draws(examples: Sequence[Example], draws: int, seed: int) -> tuple[int, NDArray[np.float64]]:
+    """Return how many groups there are, and the row weights of each draw `(draws, rows)`."""
+    numbers: dict[str, int] = {}
+    member = np.asarray(
+        [
+            numbers.setdefault(e.group if e.group is not None else f"row {i}", len(numbers))
+            for i, e in enumerate(examples)
+        ]
+    )
+    count = len(numbers)
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(count, np.full(count, 1 / count), size=draws)
+    return count, drawn[:, member].astype(np.float64)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    known = np.asarray([value for value in values if not np.isnan(value)])
+    if not len(known):
+        return float("nan"), float("nan")
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(known, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _text_statistics(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> dict[str, Statistic]:
+    index = {label: i for i, label in enumerate(spec.labels)}
+    gold = np.asarray([index[e.label or ""] for e in examples])
+    given = np.asarray([index[p.label or ""] for p in predictions])
+    right = (gold == given).astype(np.float64)
+    count = len(spec.labels)
+
+    def f1(weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        true = np.asarray(np.bincount(gold, weights, count), dtype=np.float64)
+        guessed = np.bincount(given, weights, count)
+        hits = np.bincount(gold, weights * right, count)
+        total = true + guessed
+        return np.divide(2 * hits, total, out=np.zeros(count), where=total > 0), true
+
+    def macro(weights: Weights) -> float:
+        scores, true = f1(weights)
+        return float(scores[true > 0].mean())
+
+    def weighted(weights: Weights) -> float:
+        scores, true = f1(weights)
+        return float(np.average(scores, weights=true))
+
+    return {
+        "accuracy": lambda weights: float(np.average(right, weights=weights)),
+        "macro_f1": macro,
+        "weighted_f1": weighted,
+    }
+
+
+def _detector_statistics(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> dict[str, Statistic]:
+    truth = np.asarray([e.label == spec.positive for e in examples])
+    flagged = np.asarray([p.label == spec.positive for p in predictions], dtype=np.float64)
+    scores = np.asarray([p.probabilities[spec.positive or ""] for p in predictions])
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # last row of each tied score
+
+    def curve(weights: Weights) -> tuple[Weights, Weights]:
+        """Return false-positive rate and recall at every distinct score, from (0, 0)."""
+        w = weights[order]
+        hits = np.cumsum(w * truth[order])[ends]
+        alarms = np.cumsum(w * ~truth[order])[ends]
+        if not hits[-1] or not alarms[-1]:
+            return np.full(1, np.nan), np.full(1, np.nan)
+        return np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1])
+
+    def area(weights: Weights) -> float:
+        false_positives, recall = curve(weights)
+        return float(np.trapezoid(recall, false_positives)) if len(recall) > 1 else float("nan")
+
+    def strict(weights: Weights) -> float:
+        false_positives, recall = curve(weights)
+        return float(np.max(recall[false_positives <= FALSE_POSITIVE_RATE], initial=-np.inf))
+
+    def rate(rows: NDArray[np.bool_], share: NDArray[np.float64]) -> Statistic:
+        def measure(weights: Weights) -> float:
+            mine = weights[rows]
+            return float(np.average(share[rows], weights=mine)) if mine.any() else float("nan")
+
+        return measure
+
+    return {
+        "roc_auc": area,
+        "recall_at_fpr_1": lambda w: strict(w) if len(curve(w)[0]) > 1 else float("nan"),
+        "false_positive_rate": rate(~truth, flagged),
+        "false_negative_rate": rate(truth, 1 - flagged),
+    }
+
+
+def _span_statistics(
+    examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> dict[str, Statistic]:
+    rows = np.array(
+        [_span_counts(e, p) for e, p in zip(examples, predictions, strict=True)], dtype=np.float64
+    ).reshape(len(examples), 3)
+    clean = np.asarray([not e.spans for e in examples])
+    alone = np.asarray([not p.spans for p in predictions], dtype=np.float64)
+
+    def ratio(numerator: float, denominator: float) -> float:
+        return float(numerator / denominator) if denominator else 0.0
+
+    def f1(weights: Weights) -> float:
+        right, guessed, true = weights @ rows
+        return ratio(2 * right, guessed + true)
+
+    def untouched(weights: Weights) -> float:
+        mine = weights[clean]
+        return float(np.average(alone[clean], weights=mine)) if mine.any() else float("nan")
+
+    return {
+        "span_f1": f1,
+        "span_precision": lambda w: ratio((w @ rows)[0], (w @ rows)[1]),
+        "span_recall": lambda w: ratio((w @ rows)[0], (w @ rows)[2]),
+        "clean_share": untouched,
+    }
+
+
+def _span_counts(example: Example, prediction: Prediction) -> tuple[int, int, int]:
+    true = Counter((s.start, s.end, s.label) for s in example.spans)
+    guessed = Counter((s.start, s.end, s.label) for s in prediction.spans)
+    return (true & guessed).total(), guessed.total(), true.total()
+
+
+def as_dicts(found: Mapping[str, Interval]) -> dict[str, dict[str, float | int | bool]]:
+    """Return the JSON form of named intervals."""
+    return {name: interval.to_dict() for name, interval in found.items()}
