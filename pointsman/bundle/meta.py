@@ -41,7 +41,13 @@ class BundleMeta(Closed):
     thresholds: dict[str, float] = Field(
         default_factory=dict, description="Least probability at which a label is given."
     )
-    temperature: float = Field(1.0, description="Divides the logits.")
+    temperature: float = Field(1.0, gt=0, description="Divides the logits.")
+    abstain_below: float = Field(
+        0.0, ge=0, le=1, description="Score below which an answer is marked as unsure."
+    )
+    operating_point: dict[str, Any] = Field(
+        default_factory=dict, description="The rule behind the thresholds, and what they gave."
+    )
     pool_words: bool = Field(
         False, description="Whether the tokens of one word share a label, in a token task."
     )

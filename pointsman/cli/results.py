@@ -8,7 +8,7 @@ from typing import Any
 
 from pointsman.bundle.layout import read_bundle
 from pointsman.bundle.meta import BundleMeta
-from pointsman.cli.console import show_table
+from pointsman.cli.console import say, show_table
 
 
 def show_figures(bundles: Sequence[Path]) -> None:
@@ -52,3 +52,28 @@ def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
             columns = list(next(iter(table.values())))
             rows = [(label, *(row[c] for c in columns)) for label, row in table.items()]
             show_table("", (what, *columns), rows)
+
+
+def show_operating_point(before: BundleMeta, after: BundleMeta) -> None:
+    """Print temperature and thresholds before and after, and what the new ones give."""
+    rows: list[tuple[object, ...]] = [("temperature", before.temperature, after.temperature)]
+    labels = [x for x in after.task.labels if x in after.thresholds or x in before.thresholds]
+    rows += [
+        (f"threshold of {x}", before.thresholds.get(x, "-"), after.thresholds.get(x, "-"))
+        for x in labels
+    ]
+    if before.abstain_below or after.abstain_below:
+        rows.append(("unsure below", before.abstain_below, after.abstain_below))
+    point = after.operating_point
+    show_table(f"{after.task.title}: {point['rule']}", ("", "before", "after"), rows)
+    given = [
+        (name.replace("_", " "), rate["value"], rate.get("low", "-"), rate.get("high", "-"))
+        for name, rate in point["validation"].items()
+    ]
+    show_table(
+        f"On the {point['chosen_on']['rows']:,} rows that chose it",
+        ("figure", "value", "from", "to"),
+        given,
+    )
+    if point["note"]:
+        say(point["note"])

@@ -21,6 +21,9 @@ def train_cli(
         None, exists=True, file_okay=False, help="Local mirror of the hub."
     ),
     revision: str | None = typer.Option(None, help="Commit of the backbone on the hub."),
+    at: str | None = typer.Option(
+        None, help="Operating point of the thresholds, as in fpr=0.01; the task's own."
+    ),
     overrides: list[str] = typer.Option(
         [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."
     ),
@@ -29,6 +32,7 @@ def train_cli(
     from pointsman.cli.results import show_figures
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
+    from pointsman.models.weights import find_backbone
     from pointsman.pipeline.run import train_prepared
     from pointsman.training.config import TrainOptions
 
@@ -41,10 +45,9 @@ def train_cli(
         task,
         data,
         output,
-        backbone=backbone,
-        mirror=mirror,
-        revision=revision,
+        find=lambda: find_backbone(backbone, mirror=mirror, revision=revision),
         options=options,
+        at=at,
         say=say,
     )
     show_figures([bundle])

@@ -111,6 +111,8 @@ class Prediction:
         probabilities: Probability of every label of a sequence task, in label order.
         spans: Spans of a token task, in text order.
         tools: Tools that the chosen label stands for.
+        unsure: Whether the score is below the bundle's abstain threshold, so that the caller
+            had better ask elsewhere.
     """
 
     task: str
@@ -119,6 +121,7 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     spans: tuple[PredictedSpan, ...] = ()
     tools: tuple[str, ...] = ()
+    unsure: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, leaving out what the task does not have."""
@@ -130,4 +133,6 @@ class Prediction:
             row["probabilities"] = dict(self.probabilities)
         if self.tools:
             row["tools"] = list(self.tools)
+        if self.unsure:
+            row["unsure"] = True
         return row

@@ -117,12 +117,12 @@ def intervals(
     known = statistics(spec, examples, predictions)
     chosen = {name: known[name] for name in (metrics or known) if name in known}
     ones = np.ones(len(examples))
-    groups, weights = _draws(examples, draws, seed)
+    groups, weights = group_weights(examples, draws, seed)
     found = {}
     for name, statistic in chosen.items():
         value = statistic(ones)
         if not np.isnan(value):
-            low, high = _ends([statistic(row) for row in weights])
+            low, high = percentiles([statistic(row) for row in weights])
             found[name] = Interval(value, low, high, groups)
     return found
 
@@ -152,8 +152,8 @@ def paired_difference(
     ours = statistics(spec, examples, first)[name]
     theirs = statistics(spec, examples, second)[name]
     ones = np.ones(len(examples))
-    _, weights = _draws(examples, draws, seed)
-    low, high = _ends([ours(row) - theirs(row) for row in weights])
+    _, weights = group_weights(examples, draws, seed)
+    low, high = percentiles([ours(row) - theirs(row) for row in weights])
     p_value = None
     if spec.level == "sequence":
         p_value = mcnemar(
@@ -183,8 +183,16 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
     return float(chi2.sf(corrected, 1))
 
 
-def _draws(examples: Sequence[Example], draws: int, seed: int) -> tuple[int, NDArray[np.float64]]:
-    """Return how many groups there are, and the row weights of each draw `(draws, rows)`."""
+def group_weights(
+    examples: Sequence[Example], draws: int, seed: int
+) -> tuple[int, NDArray[np.float64]]:
+    """Return how many groups there are, and the row weights of each draw `(draws, rows)`.
+
+    Args:
+        examples: Rows; those with the same `group` are drawn together.
+        draws: How many samples.
+        seed: Of the draws.
+    """
     numbers: dict[str, int] = {}
     member = np.asarray(
         [
@@ -198,7 +206,8 @@ def _draws(examples: Sequence[Example], draws: int, seed: int) -> tuple[int, NDA
     return count, drawn[:, member].astype(np.float64)
 
 
-def _ends(values: Sequence[float]) -> tuple[float, float]:
+def percentiles(values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of the 95% interval of bootstrap values; NaN among them is left out."""
     known = np.asarray([value for value in values if not np.isnan(value)])
     if not len(known):
         return float("nan"), float("nan")

@@ -12,9 +12,12 @@ from pointsman.bundle.layout import CARD, write_meta
 from pointsman.core.errors import DataError
 from pointsman.core.files import write_json, write_text
 from pointsman.core.types import Example, Prediction
+from pointsman.evaluation.curves import describe_curves
+from pointsman.evaluation.intervals import as_dicts, intervals
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
 from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import scalars, score
+from pointsman.pipeline.calibrate import calibration_figures, measure_point
 from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, load
 
@@ -50,8 +53,16 @@ def evaluate(
     if not examples:
         raise DataError("rows to evaluate on", got="none")
     spec = predictor.task
-    predictions = predictor.predict([e.text for e in examples], progress=progress)
+    readings = predictor.read([e.text for e in examples], progress=progress)
+    predictions = predictor.decide(readings)
     figures = score(spec, examples, predictions)
+    figures["intervals"] = as_dicts(intervals(spec, examples, predictions))
+    figures["calibration"] = calibration_figures(predictor.meta, examples, readings)
+    figures["operating_point"] = {
+        **predictor.meta.operating_point,
+        "test": measure_point(spec, examples, predictions),
+    }
+    figures["curves"] = describe_curves(spec, examples, predictions)
     if slices:
         figures["slices"] = {name: _slice(predictor, rows) for name, rows in slices.items() if rows}
     if spec.level == "token":

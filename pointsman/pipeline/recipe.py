@@ -11,6 +11,7 @@ from pointsman.core.config import Closed, apply_overrides, read_yaml, suggest
 from pointsman.core.errors import ConfigError
 from pointsman.data.prepare import PrepareOptions
 from pointsman.data.sources import SOURCES, SourceRequest
+from pointsman.evaluation.thresholds import parse_rule
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -28,6 +29,9 @@ class TaskRecipe(Closed):
     sources: tuple[SourceRequest, ...] = Field((), description="Where the rows come from.")
     prepare: PrepareOptions = Field(
         default_factory=lambda: PrepareOptions(), description="Splits, limits, bad rows."
+    )
+    at: str | None = Field(
+        None, description="Operating point of the thresholds, as in fpr=0.01; the task's own."
     )
     train: dict[str, Any] = Field(
         default_factory=dict, description="Training options, laid over the recipe's own."
@@ -102,6 +106,8 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise ConfigError(f"{path}: each task once", got=", ".join(names))
     for task in recipe.tasks:
         recipe.train_options(task)
+        if task.at is not None:
+            parse_rule(task.at, task.spec())
         _check_sources(task, where=str(path))
     return recipe
 

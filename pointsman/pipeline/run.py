@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pointsman.bundle.layout import META, read_bundle
+from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
@@ -19,10 +20,14 @@ from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
+from pointsman.evaluation.thresholds import Rule
 from pointsman.models.weights import Backbone, find_backbone
+from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
+from pointsman.runtime.predictor import load
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -35,27 +40,30 @@ def train_prepared(
     data: Path,
     output: Path,
     *,
-    backbone: str,
-    mirror: Path | None,
-    revision: str | None,
+    find: Callable[[], Backbone],
     options: TrainOptions,
+    at: str | None = None,
     say: Say,
 ) -> Path:
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
+
+    Args:
+        task: Name of a task, or its YAML file.
+        data: Prepared data.
+        output: Run directory.
+        find: Gives the backbone; asked once the data and the directory will do.
+        options: Training options.
+        at: Operating point of the thresholds; the task's own when None.
+        say: Prints a line of news.
 
     Raises:
         ConfigError: If the data was prepared for another task, or other files stand at `output`.
     """
     prepared = _load_prepared_for(load_task(task).name, data)
     _check_train_directory(output)
-    request = TrainRequest(
-        prepared,
-        find_backbone(backbone, mirror=mirror, revision=revision),
-        options,
-        output,
-        {"task": task, "backbone": backbone},
-    )
-    return train_and_evaluate(request, say)
+    backbone = find()
+    origin = {"task": task, "backbone": backbone.name}
+    return train_and_evaluate(TrainRequest(prepared, backbone, options, output, origin, at), say)
 
 
 def _check_train_directory(output: Path) -> None:
@@ -90,10 +98,33 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
             got=f"none in {' and '.join(empty)}",
             fix="give each a share with `fractions`, or a file with `files`",
         )
+    rule = rule_for(data.spec, request.at)  # before hours of training, not after
     bundle = train_and_pack(request, say)
+    _calibrate_once(bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
     evaluate_bundle(bundle, request.data.test, slices=request.data.slices, out=request.directory)
     return bundle
+
+
+def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> None:
+    """Choose temperature and thresholds on the validation split, unless they are chosen."""
+    if read_bundle(bundle).operating_point:
+        return
+    rows = request.data.validation
+    say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")
+    with progress_bar("  calibrating", len(rows)) as progress:
+        meta = calibrate(load(bundle), rows, rule, data="its validation split", progress=progress)
+    write_calibrated(bundle, meta)
+    say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
+    if meta.operating_point["note"]:
+        say(f"  {meta.operating_point['note']}")
+
+
+def _thresholds(meta: BundleMeta) -> str:
+    chosen = [f"{label} {value:.3f}" for label, value in meta.thresholds.items()]
+    if meta.abstain_below:
+        chosen.append(f"unsure below {meta.abstain_below:.3f}")
+    return f"; thresholds: {', '.join(chosen)}" if chosen else ""
 
 
 def read_labelled(
@@ -217,6 +248,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
+        at=task.at,
     )
     return train_and_evaluate(request, say)
 

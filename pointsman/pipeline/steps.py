@@ -39,6 +39,7 @@ class TrainRequest:
         options: Training options as the user gave them.
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
+        at: The operating point that the thresholds are chosen for; the task's own when None.
     """
 
     data: PreparedData
@@ -46,6 +47,7 @@ class TrainRequest:
     options: TrainOptions
     directory: Path
     recipe: dict[str, Any]
+    at: str | None = None
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:

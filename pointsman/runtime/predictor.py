@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,21 @@ TOKEN_BUDGET = 8192  # padded tokens of one batch: large enough to fill two core
 
 Logits = NDArray[np.float32]
 Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the network says of one text.
+
+    Attributes:
+        text: The text.
+        windows: Its windows.
+        logits: For each window `(labels,)`, or `(tokens, labels)` with special tokens.
+    """
+
+    text: str
+    windows: tuple[Window, ...]
+    logits: tuple[Logits, ...]
 
 
 class Predictor:
@@ -59,6 +75,18 @@ class Predictor:
             ConfigError: If a text is not a string, is longer than a million characters, or is
                 not valid Unicode.
         """
+        return self.decide(self.read(texts, progress=progress))
+
+    def read(self, texts: Sequence[str], *, progress: Progress | None = None) -> list[Reading]:
+        """Return the model's logits of each text, before temperature, merging and thresholds.
+
+        Args:
+            texts: As `predict` takes them.
+            progress: As `predict` takes it.
+
+        Raises:
+            ConfigError: As `predict` does.
+        """
         if isinstance(texts, str):
             raise ConfigError("a list of texts", got="one string", fix='predict(["..."])')
         for position, text in enumerate(texts):
@@ -68,9 +96,17 @@ class Predictor:
         report = None if progress is None else _texts_done(windows, progress)
         logits = iter(self._run(flat, report))
         return [
-            to_prediction(self.meta, text, parts, [next(logits) for _ in parts])
+            Reading(text, tuple(parts), tuple(next(logits) for _ in parts))
             for text, parts in zip(texts, windows, strict=True)
         ]
+
+    def decide(self, readings: Sequence[Reading]) -> list[Prediction]:
+        """Return the predictions that follow from readings, at the bundle's temperature."""
+        return [to_prediction(self.meta, r.text, r.windows, r.logits) for r in readings]
+
+    def with_meta(self, meta: BundleMeta) -> Predictor:
+        """Return a predictor of the same network under another temperature or thresholds."""
+        return Predictor(meta, self._encoder, self._backend)
 
     def _run(
         self, windows: Sequence[Window], report: Callable[[list[int]], None] | None
@@ -152,25 +188,42 @@ def to_prediction(
     """
     spec = meta.task
     if spec.level == "token":
-        parts = [
-            softmax(logit[window.content] / meta.temperature)
-            for window, logit in zip(windows, logits, strict=True)
-        ]
-        probabilities, offsets = merge_tokens(parts, windows)
-        if meta.pool_words:
-            probabilities = pool_words(probabilities, offsets, text)
+        probabilities, offsets = token_probabilities(meta, text, windows, logits)
         spans = decode_spans(probabilities, offsets, text, spec.labels)
         kept = tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
         return Prediction(spec.name, None, max((s.score for s in kept), default=0.0), spans=kept)
     merged = merge_sequence(softmax(np.stack(list(logits)) / meta.temperature), windows, spec)
     label = choose_label(merged, meta)
+    score = float(merged[spec.labels.index(label)])
     return Prediction(
         spec.name,
         label,
-        float(merged[spec.labels.index(label)]),
+        score,
         {name: float(p) for name, p in zip(spec.labels, merged, strict=True)},
         tools=spec.tools.get(label, ()),
+        unsure=score < meta.abstain_below,
     )
+
+
+def token_probabilities(
+    meta: BundleMeta, text: str, windows: Sequence[Window], logits: Sequence[Logits]
+) -> tuple[Logits, list[tuple[int, int]]]:
+    """Return a text's token probabilities `(tokens, labels)` as served, and the tokens' bounds.
+
+    Args:
+        meta: Temperature, and whether words pool.
+        text: The text.
+        windows: Its windows.
+        logits: For each window `(tokens, labels)` with special tokens.
+    """
+    parts = [
+        softmax(logit[window.content] / meta.temperature)
+        for window, logit in zip(windows, logits, strict=True)
+    ]
+    probabilities, offsets = merge_tokens(parts, windows)
+    if meta.pool_words:
+        probabilities = pool_words(probabilities, offsets, text)
+    return probabilities, offsets
 
 
 def choose_label(probabilities: Logits, meta: BundleMeta) -> str:

@@ -66,7 +66,7 @@ def test_the_tokenizer_loads_beside_it_and_cuts_nothing(demo, name):
 
 def test_the_demo_bundles_say_everything(demo):
     lora, full = (read_bundle(demo / "run" / name / "bundle") for name in CLASSES)
-    assert lora.thresholds == {"jailbreak": 0.5}
+    assert 0 < lora.thresholds["jailbreak"] < 1 and lora.operating_point["rule"] == "fpr=0.01"
     assert lora.cost.method == "lora" and lora.cost.adapter_mb > 0
     assert lora.cost.trainable_share == lora.cost.trainable_parameters / lora.cost.parameters < 0.5
     assert "adapter/adapter_model.safetensors" in lora.files
@@ -229,7 +229,7 @@ def test_the_card_of_a_trained_bundle(demo):
     assert "base_model: bert" in card and "# Jailbreak classifier" in card
     assert "- `benign`\n- `jailbreak`" in card
     assert "| roc_auc | " in card and "Method: lora, in fp32" in card and "Adapter: " in card
-    assert "| data/jailbreak.jsonl |" in card
+    assert "| jailbreak.jsonl |" in card
 
 
 def test_cards_of_other_shapes():

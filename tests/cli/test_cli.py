@@ -608,3 +608,36 @@ def test_a_missing_module_of_our_own_is_a_bug_and_not_hidden(pointsman, monkeypa
     raising(monkeypatch, ModuleNotFoundError("No module named 'x'", name="pointsman.x"))
     with pytest.raises(ModuleNotFoundError):
         pointsman("command")
+
+
+# calibrate
+
+
+def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path):
+    run = own_demo / "run" / "jailbreak"
+    data = write_rows(tmp_path / "traffic.jsonl", jailbreak_rows(60, seed=4))
+    before = read_bundle(run / "bundle")
+    dry = pointsman("calibrate", run, "--data", data, "--at", "fpr=0.2", "--dry-run")
+    assert dry.code == 0, dry.err
+    assert "nothing was changed" in dry.err and read_bundle(run / "bundle") == before
+    result = pointsman("calibrate", run, "--data", data, "--at", "fpr=0.2")
+    assert result.code == 0, result.err
+    after = read_bundle(run / "bundle")
+    assert after.operating_point["rule"] == "fpr=0.2" and after.thresholds != before.thresholds
+    assert after.operating_point["chosen_on"]["data"] == "traffic.jsonl"
+    assert "temperature" in result.out and "false positive rate" in result.out
+    assert f"{after.thresholds['jailbreak']:.4f}" in result.out
+    assert after.files == before.files
+
+
+@pytest.mark.parametrize(("at", "words"), [("f1", "a rule for jailbreak"), ("fpr=2", "make sense")])
+def test_calibrate_refuses_a_wrong_rule(pointsman, bundles, labelled, at, words):
+    result = pointsman("calibrate", bundles[0], "--data", labelled, "--at", at)
+    assert result.code == 2 and words in result.err
+
+
+def test_train_refuses_a_wrong_rule_before_it_trains(pointsman, own_demo, tmp_path):
+    data = own_demo / "run" / "jailbreak" / "data"
+    result = pointsman("train", "jailbreak", "--data", data, "-o", tmp_path / "new", "--at", "f1")
+    assert result.code == 2 and "a rule for jailbreak" in result.err
+    assert not (tmp_path / "new").exists()

@@ -1,30 +1,37 @@
 """What is said of the rows that were kept out, and of data that holds none."""
 
+import numpy as np
 import pytest
 
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
-from pointsman.core.types import Example, Prediction
+from pointsman.core.types import Example
 from pointsman.data.encode import Window
 from pointsman.pipeline.encoding import Encoded, metric_function
 from pointsman.pipeline.evaluate import evaluate
+from pointsman.runtime.predictor import Predictor, Reading
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.labels import model_labels
 from pointsman.tasks.pii import PII
 
 
-class Says:
-    """A predictor that gives one answer to everything."""
+class Says(Predictor):
+    """A predictor whose network gives one answer to everything."""
 
     def __init__(self, spec, label):
-        self.meta = BundleMeta(task=spec, labels=model_labels(spec), max_length=32)
-        self.task, self._label = spec, label
+        super().__init__(
+            BundleMeta(task=spec, labels=model_labels(spec), max_length=32), None, None
+        )
+        self._index = 0 if spec.level == "token" else spec.labels.index(label)
 
-    def predict(self, texts, *, progress=None):
-        probabilities = {name: float(name == self._label) for name in self.task.labels}
-        label = None if self.task.level == "token" else self._label
-        return [Prediction(self.task.name, label, 1.0, probabilities) for _ in texts]
+    def read(self, texts, *, progress=None):
+        window = Window([2, 9, 3], [(0, 1)], 1)
+        logits = np.zeros(len(self.meta.labels), dtype=np.float32)
+        logits[self._index] = 40
+        if self.task.level == "token":
+            logits = np.tile(logits, (3, 1))
+        return [Reading(text, (window,), (logits,)) for text in texts]
 
 
 def test_a_slice_of_a_detector_is_how_much_of_it_is_flagged():

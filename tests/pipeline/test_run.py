@@ -21,6 +21,7 @@ from pointsman.core.errors import (
     StorageError,
 )
 from pointsman.data.prepared import load_prepared
+from pointsman.models.weights import find_backbone
 from pointsman.pipeline.recipe import load_recipe
 from pointsman.pipeline.run import plan, run_recipe, train_prepared
 from pointsman.training.config import TrainOptions
@@ -220,7 +221,7 @@ def test_a_read_only_output_is_said_before_anything_runs(place, backbones, monke
 def train(place, data, backbone, **options):
     settings = TrainOptions.model_validate({**TRAIN, **QUICK, **options})
     return train_prepared(
-        "jailbreak", data, place / "out", backbone=str(backbone), mirror=None, revision=None,
+        "jailbreak", data, place / "out", find=lambda: find_backbone(str(backbone)),
         options=settings, say=lambda line: None,
     )  # fmt: skip
 
@@ -307,7 +308,7 @@ def test_training_leaves_the_directory_of_another_run_alone(own_demo, backbones)
     with pytest.raises(ConfigError, match="a new directory, or a run of `train`"):
         train_prepared(
             "jailbreak", own_demo / "run" / "jailbreak" / "data", own_demo / "run",
-            backbone=str(backbones["bert"]), mirror=None, revision=None,
+            find=lambda: find_backbone(str(backbones["bert"])),
             options=TrainOptions(**QUICK), say=lambda line: None,
         )  # fmt: skip
     assert snapshot(own_demo / "run") == before

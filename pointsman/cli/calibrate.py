@@ -1,0 +1,49 @@
+"""`pointsman calibrate`: temperature and thresholds anew, on a user's own traffic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from pointsman.cli.console import say
+
+
+def calibrate_cli(
+    bundle: Path = typer.Argument(help="Bundle or run directory."),
+    data: Path = typer.Option(
+        ..., "--data", help="Labelled rows that training did not see, as `evaluate` takes them."
+    ),
+    at: str | None = typer.Option(
+        None,
+        help="What to reach: fpr=0.01, precision=0.9, cost=20:1 or risk=0.01@0.95 of a detector; "
+        "accuracy=0.95 or coverage=0.9 of one label among several; f1 or precision=0.9 of spans. "
+        "The task's own when not given.",
+    ),
+    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Print the figures, change nothing."),
+) -> None:
+    """Choose temperature and thresholds of a bundle on labelled rows, without training."""
+    from pointsman.bundle.layout import find_bundles
+    from pointsman.cli.options import parse_pairs
+    from pointsman.cli.results import show_operating_point
+    from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
+    from pointsman.pipeline.progress import progress_bar
+    from pointsman.pipeline.run import read_labelled
+    from pointsman.runtime.predictor import load
+
+    predictor = load(bundle)
+    rule = rule_for(predictor.task, at)
+    named = parse_pairs(columns, option="--column")
+    examples, _ = read_labelled(predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say)
+    with progress_bar("calibrating", len(examples)) as progress:
+        meta = calibrate(predictor, examples, rule, data=data.name, progress=progress)
+    show_operating_point(predictor.meta, meta)
+    if dry_run:
+        say("nothing was changed")
+        return
+    path = find_bundles([bundle])[0]
+    write_calibrated(path, meta)
+    say(f"written to {path}; figures of its test split are those of the old thresholds")

@@ -1,0 +1,267 @@
+"""Whether probabilities mean what they say: temperature scaling, calibration error, Brier score.
+
+One temperature divides the logits (Guo et al., 2017, arXiv:1706.04599). It is fitted on the
+probability that is served: of a long text after its windows are merged, and of a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.types import Example
+from pointsman.data.encode import label_ids, label_tokens
+from pointsman.evaluation.intervals import group_weights, percentiles
+from pointsman.runtime.predictor import Reading, token_probabilities
+from pointsman.runtime.windows import merge_sequence, softmax
+from pointsman.tasks.spec import TaskSpec
+
+BINS = 15
+DRAWS = 300
+COLDEST, HOTTEST = 0.05, 20.0  # temperatures beyond these mean that something else is wrong
+_SMALLEST = 1e-12
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What calibration is measured on: one row a text, or one a token.
+
+    Attributes:
+        probabilities: Served probabilities `(rows, labels)`.
+        gold: Index of the true label `(rows,)`.
+        owner: Index of the example of each row `(rows,)`.
+        positive: Index of a detector's positive label, or None.
+    """
+
+    probabilities: Floats
+    gold: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    positive: int | None = None
+
+    @property
+    def confidence(self) -> Floats:
+        """Probability that is judged: of the positive label, or of the likeliest one."""
+        if self.positive is not None:
+            return np.asarray(self.probabilities[:, self.positive])
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> Floats:
+        """1 where the judged label is the true one."""
+        judged = self.probabilities.argmax(axis=1) if self.positive is None else self.positive
+        return np.asarray(self.gold == judged, dtype=np.float64)
+
+    def nll(self) -> float:
+        """Return the mean negative log-likelihood, in nats."""
+        true = self.probabilities[np.arange(len(self.gold)), self.gold]
+        return float(-np.log(np.maximum(true, _SMALLEST)).mean())
+
+    def brier(self) -> float:
+        """Return the Brier score: of the positive label, or summed over labels (Brier, 1950)."""
+        if self.positive is not None:
+            return float(np.mean((self.confidence - self.right) ** 2))
+        squares = (self.probabilities**2).sum(axis=1)
+        true = self.probabilities[np.arange(len(self.gold)), self.gold]
+        return float(np.mean(squares - 2 * true + 1))
+
+
+def collect_scores(
+    meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
+) -> Scores:
+    """Return the served probabilities of labelled examples at the bundle's temperature.
+
+    Args:
+        meta: Task and temperature.
+        examples: Labelled rows.
+        readings: Logits of their texts, in the same order.
+    """
+    spec = meta.task
+    if spec.level == "token":
+        return _token_scores(meta, examples, readings)
+    rows = [
+        merge_sequence(softmax(np.stack(r.logits) / meta.temperature), r.windows, spec)
+        for r in readings
+    ]
+    index = {label: i for i, label in enumerate(spec.labels)}
+    return Scores(
+        np.asarray(rows, dtype=np.float64),
+        np.asarray([index[e.label or ""] for e in examples]),
+        np.arange(len(examples)),
+        None if spec.positive is None else index[spec.positive],
+    )
+
+
+def _token_scores(
+    meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
+) -> Scores:
+    ids = label_ids(meta.task)
+    probabilities, gold, owner = [], [], []
+    for number, (example, reading) in enumerate(zip(examples, readings, strict=True)):
+        found, offsets = token_probabilities(meta, reading.text, reading.windows, reading.logits)
+        probabilities.append(found)
+        gold += label_tokens(offsets, example.spans, ids)
+        owner += [number] * len(offsets)
+    return Scores(
+        np.concatenate(probabilities).astype(np.float64), np.asarray(gold), np.asarray(owner)
+    )
+
+
+def fit_temperature(
+    meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
+) -> float:
+    """Return the temperature that makes the true labels likeliest.
+
+    A task whose words pool is fitted before pooling: pooling rules labels out, and the logarithm
+    of zero would decide.
+
+    Args:
+        meta: The bundle; its own temperature does not matter.
+        examples: Labelled rows that training did not see.
+        readings: Logits of their texts.
+    """
+    if meta.task.level == "token":
+        plain = meta.model_copy(update={"temperature": 1.0, "pool_words": False})
+        return _best_temperature(_token_nll(plain, examples, readings))
+
+    def loss(temperature: float) -> float:
+        return collect_scores(
+            meta.model_copy(update={"temperature": temperature}), examples, readings
+        ).nll()
+
+    return _best_temperature(loss)
+
+
+def _token_nll(
+    meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
+) -> Callable[[float], float]:
+    """Return the loss of a temperature, from log-probabilities that are collected once.
+
+    Dividing log-probabilities is dividing logits: they differ by a constant in each row. Tokens
+    of overlapping windows come from one window each, so merging changes nothing in this.
+    """
+    scores = collect_scores(meta, examples, readings)
+    logits = np.log(np.maximum(scores.probabilities, _SMALLEST))
+    rows = np.arange(len(scores.gold))
+
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
+        return float(np.mean(_log_sum_exp(scaled) - scaled[rows, scores.gold]))
+
+    return loss
+
+
+def _log_sum_exp(rows: Floats) -> Floats:
+    top = rows.max(axis=1)
+    return np.asarray(top + np.log(np.exp(rows - top[:, None]).sum(axis=1)))
+
+
+def _best_temperature(loss: Callable[[float], float]) -> float:
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda x: loss(float(np.exp(x))),
+        bounds=(np.log(COLDEST), np.log(HOTTEST)),
+        method="bounded",
+        options={"xatol": 1e-3},
+    )
+    return round(float(np.exp(found.x)), 4)
+
+
+def describe_calibration(scores: Scores, examples: Sequence[Example]) -> dict[str, Any]:
+    """Return how far probabilities are from frequencies.
+
+    Args:
+        scores: Served probabilities.
+        examples: The rows they belong to; whole groups are drawn for the interval.
+
+    Returns:
+        `ece` with its interval, `brier` and the `reliability` diagram's bins.
+    """
+    return {
+        "ece": calibration_error(scores, examples),
+        "brier": scores.brier(),
+        "reliability": reliability(scores),
+    }
+
+
+def calibration_error(
+    scores: Scores, examples: Sequence[Example], *, bins: int = BINS, seed: int = 0
+) -> dict[str, float]:
+    """Return the expected calibration error, debiased, over equal-mass bins, with its interval.
+
+    The plain sum of absolute gaps is positive by noise alone. What noise adds is estimated from
+    the normal approximation of each bin's frequency and taken off (Kumar, Liang and Ma, 2019,
+    arXiv:1909.10155, section 5). Two changes: the mean of the folded normal stands for their
+    simulation, and it is taken at the gap whose square is free of bias, since the gap that was
+    seen is too large already.
+
+    Args:
+        scores: Served probabilities.
+        examples: The rows they belong to.
+        bins: How many bins, at most.
+        seed: Of the bootstrap.
+    """
+    place = _bins(scores.confidence, bins)
+    _, drawn = group_weights(examples, DRAWS, seed)
+    values = [_debiased(scores, place, weights[scores.owner]) for weights in drawn]
+    low, high = percentiles(values)
+    value = _debiased(scores, place, np.ones(len(scores.gold)))
+    return {"value": value, "low": min(low, value), "high": max(high, value)}
+
+
+def _bins(confidence: Floats, bins: int) -> NDArray[np.int64]:
+    """Return each row's equal-mass bin; equal confidences share one."""
+    edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.asarray(np.searchsorted(np.unique(edges), confidence, side="right"))
+
+
+def _debiased(scores: Scores, place: NDArray[np.int64], weights: Floats) -> float:
+    from scipy.stats import norm
+
+    mass = np.bincount(place, weights)
+    held = mass > 0
+    total = mass[held]
+    right = np.bincount(place, weights * scores.right)[held] / total
+    claimed = np.bincount(place, weights * scores.confidence)[held] / total
+    gap = np.abs(right - claimed)
+    likely = (total * right + claimed) / (total + 1)  # one row as claimed: none wrong is not never
+    spread = np.sqrt(np.maximum(likely * (1 - likely), _SMALLEST) / total)
+    true_gap = np.sqrt(np.maximum(gap**2 - spread**2, 0))
+    ratio = true_gap / spread
+    folded = spread * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + true_gap * (
+        1 - 2 * norm.cdf(-ratio)
+    )
+    return max(0.0, float(total @ (gap - folded + true_gap) / total.sum()))
+
+
+def reliability(scores: Scores, *, bins: int = BINS) -> list[dict[str, float]]:
+    """Return the bins of a reliability diagram: what was claimed, and what came true."""
+    confidence, right = scores.confidence, scores.right
+    place = _bins(confidence, bins)
+    rows = []
+    for number in np.unique(place):
+        mine = place == number
+        rows.append(
+            {
+                "low": float(confidence[mine].min()),
+                "high": float(confidence[mine].max()),
+                "confidence": float(confidence[mine].mean()),
+                "accuracy": float(right[mine].mean()),
+                "rows": int(mine.sum()),
+            }
+        )
+    return rows
+
+
+def can_calibrate(spec: TaskSpec, examples: Sequence[Example]) -> bool:
+    """Say whether rows can tell a temperature: with one label alone any confidence looks right."""
+    if spec.level == "token":
+        return any(example.spans for example in examples)
+    return len({example.label for example in examples}) > 1

@@ -1,0 +1,121 @@
+"""Calibrating a packed bundle: what is chosen, what is written, what the predictor then does."""
+
+import json
+import shutil
+
+import pytest
+
+from pointsman import load
+from pointsman.bundle.layout import read_bundle
+from pointsman.core.errors import ConfigError, DataError
+from pointsman.core.types import Example
+from pointsman.evaluation.thresholds import Rule
+from pointsman.pipeline.calibrate import calibrate, measure_point, rule_for, write_calibrated
+from pointsman.pipeline.evaluate import evaluate
+from pointsman.tasks.catalogue import load_task
+from tests.runs import jailbreak_rows
+
+SPEC = load_task("jailbreak")
+
+
+def rows(count, seed=5):
+    made = [
+        Example(r["text"], SPEC.label_of_kind(r["kind"]), kind=r["kind"])
+        for r in jailbreak_rows(count, seed)
+    ]
+    return [example for example in made if example.label]
+
+
+@pytest.fixture(scope="module")
+def bundle(demo, tmp_path_factory):
+    place = tmp_path_factory.mktemp("calibrated") / "bundle"
+    shutil.copytree(demo / "run" / "jailbreak" / "bundle", place)
+    return place
+
+
+def test_a_run_calibrates_on_validation_and_says_so(demo):
+    for name in ("jailbreak", "pii"):
+        meta = read_bundle(demo / "run" / name / "bundle")
+        point = meta.operating_point
+        assert point["chosen_on"]["data"] == "its validation split"
+        assert point["rule"] == ("fpr=0.01" if name == "jailbreak" else "f1")
+        assert (
+            meta.temperature != 1.0
+            and meta.metrics["calibration"]["temperature"] == meta.temperature
+        )
+        figures = json.loads((demo / "run" / name / "metrics.json").read_text())
+        assert figures["operating_point"]["test"] and figures["operating_point"]["validation"]
+        assert meta.task.headline in figures["intervals"]
+        assert {"before", "after"} <= set(figures["calibration"])
+
+
+def test_the_threshold_is_what_the_rule_asks_for(bundle):
+    examples = rows(200)
+    meta = calibrate(load(bundle), examples, Rule("fpr", 0.1), data="mine")
+    answers = load(bundle).with_meta(meta).predict([e.text for e in examples])
+    benign = [a for a, e in zip(answers, examples, strict=True) if e.label == "benign"]
+    flagged = sum(a.label == "jailbreak" for a in benign) / len(benign)
+    assert flagged <= 0.1
+    assert meta.operating_point["validation"]["false_positive_rate"]["value"] == flagged
+    assert meta.operating_point["chosen_on"] == {"data": "mine", "rows": len(examples)}
+    again = calibrate(load(bundle).with_meta(meta), examples, Rule("fpr", 0.1), data="mine")
+    assert again.temperature == pytest.approx(meta.temperature, rel=0.01)
+    assert again.thresholds == pytest.approx(meta.thresholds, rel=0.05)
+
+
+def test_what_is_written_is_what_the_predictor_uses(bundle):
+    examples = rows(100)
+    meta = calibrate(load(bundle), examples, Rule("cost", 1000, 1), data="mine")
+    write_calibrated(bundle, meta)
+    found = load(bundle)
+    assert found.meta.thresholds == meta.thresholds and found.meta.temperature == meta.temperature
+    missed = [
+        a
+        for a, e in zip(found.predict([e.text for e in examples]), examples, strict=True)
+        if e.label == "jailbreak" and a.label == "benign"
+    ]
+    assert missed == []  # a miss costs a thousand alarms
+
+
+def test_benign_traffic_alone_keeps_the_temperature(bundle):
+    before = load(bundle).meta
+    benign = [e for e in rows(300) if e.label == "benign"]
+    meta = calibrate(load(bundle), benign, Rule("fpr", 0.05), data="mine")
+    assert meta.temperature == before.temperature
+    assert "cannot tell a temperature" in meta.operating_point["note"]
+    assert "recall" not in meta.operating_point["validation"]
+
+
+def test_nothing_to_calibrate_on(bundle):
+    with pytest.raises(DataError, match="rows to calibrate on"):
+        calibrate(load(bundle), [], Rule("fpr", 0.1), data="mine")
+    with pytest.raises(ConfigError, match="a rule for jailbreak"):
+        rule_for(SPEC, "f1")
+    assert rule_for(SPEC, None) == Rule("fpr", 0.01)
+
+
+def test_figures_do_not_depend_on_the_order_of_rows(bundle):
+    examples = rows(60)
+    one = evaluate(load(bundle), examples).figures
+    two = evaluate(load(bundle), examples[::-1]).figures
+    assert one["calibration"]["after"]["ece"]["value"] == pytest.approx(
+        two["calibration"]["after"]["ece"]["value"]
+    )
+    assert (
+        one["operating_point"]["test"]["recall"]["value"]
+        == two["operating_point"]["test"]["recall"]["value"]
+    )
+
+
+def test_an_abstaining_task_reports_what_is_left():
+    from pointsman.core.types import Prediction
+
+    spec = load_task("category").adapt(labels=("business", "law"))
+    examples = [Example(str(i), "law") for i in range(4)]
+    answers = [
+        Prediction("category", "law", 0.9),
+        Prediction("category", "business", 0.3, unsure=True),
+    ] * 2
+    found = measure_point(spec, examples, answers)
+    assert found["coverage"]["value"] == 0.5 and found["accuracy"]["value"] == 1.0
+    assert measure_point(spec, examples[:1], answers[1:2]) == {"coverage": {"value": 0.0}}
