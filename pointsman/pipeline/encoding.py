@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def encode_split(
         else:
             label = spec.labels.index(example.label or "")
             used = parts if every_window else parts[:1]
-            rows += [Row(part.input_ids, label) for part in used]
+            rows += [Row(part.input_ids, label, example.source) for part in used]
     facts: dict[str, Any] = {
         "rows": len(ordered),
         "tokens": sum(len(row.input_ids) for row in rows),
@@ -81,12 +82,28 @@ def encode_split(
     return Encoded(ordered, windows, rows, facts)
 
 
+def row_weights(split: Encoded, power: float) -> list[float] | None:
+    """Return how often each row is drawn so that a source's share is its rows to a power.
+
+    Sources differ in size by accident, and a large one teaches its own habits. The exponent is
+    that of temperature sampling over tasks or languages (Conneau et al., 2020, arXiv:1911.02116).
+
+    Args:
+        split: The encoded split.
+        power: Exponent in [0, 1]; 1 draws every row once, and None says so.
+    """
+    if power == 1:
+        return None
+    sizes = Counter(row.source for row in split.rows)
+    return [sizes[row.source] ** (power - 1) for row in split.rows]
+
+
 def _token_row(spec: TaskSpec, example: Example, window: Window) -> Row:
     labels = [IGNORED] * len(window)
     labels[window.content] = label_tokens(
         window.offsets, example.spans, label_ids(spec), continued=window.first > 0
     )
-    return Row(window.input_ids, labels)
+    return Row(window.input_ids, labels, example.source)
 
 
 def metric_function(

@@ -20,7 +20,7 @@ from pointsman.data.prepare import PreparedData
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
 from pointsman.models.weights import Backbone
-from pointsman.pipeline.encoding import Encoded, encode_split, metric_function
+from pointsman.pipeline.encoding import Encoded, encode_split, metric_function, row_weights
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.training.config import TrainOptions, resolve
@@ -97,6 +97,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             directory=request.directory / "checkpoints",
             identity=identity,
             say=say,
+            weights=row_weights(training, options.source_power),
         )
     )
     return _pack(request, meta, outcome, encoder)

@@ -82,6 +82,8 @@ class LengthGroupedSampler(Sampler[int]):
         seed: Seed of the order.
         grouped: False gives a plain shuffle, as pure.
         keep: Rows of an epoch; the last of the order beyond them are left out.
+        weights: How often each row is drawn, in proportion and with replacement; None takes
+            each row once an epoch.
     """
 
     POOL = 50  # batches that are sorted together: enough for like lengths, few enough to mix
@@ -94,12 +96,14 @@ class LengthGroupedSampler(Sampler[int]):
         seed: int,
         grouped: bool = True,
         keep: int | None = None,
+        weights: Sequence[float] | None = None,
     ) -> None:
         self._lengths = np.asarray(lengths)
         self._batch_size = batch_size
         self._seed = seed
         self._grouped = grouped
         self._keep = len(lengths) if keep is None else keep
+        self._shares = None if weights is None else np.asarray(weights) / np.sum(weights)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -111,7 +115,11 @@ class LengthGroupedSampler(Sampler[int]):
     def order(self, epoch: int) -> list[int]:
         """Return the row order of an epoch."""
         random = np.random.default_rng([self._seed, epoch])
-        order = random.permutation(len(self._lengths))
+        rows = len(self._lengths)
+        if self._shares is None:
+            order = random.permutation(rows)
+        else:
+            order = random.choice(rows, size=rows, p=self._shares)
         if not self._grouped:
             return [int(i) for i in order]
         pool = self._batch_size * self.POOL

@@ -43,6 +43,13 @@ class TrainOptions(Closed):
     class_weights: Literal["none", "ratio", "balanced"] = Field(
         "none", description="`ratio`: n_max / n_k, as in the document; `balanced`: scikit-learn's."
     )
+    source_power: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of a source in an epoch: its rows to this power. 1: as they are; 0: "
+        "every source alike, its rows drawn with replacement.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     max_length: int = Field(512, ge=8, description="Longest window in tokens.")
     padding: Literal["longest", "max_length"] = Field("longest", description="Pad to what.")

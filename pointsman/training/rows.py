@@ -12,7 +12,9 @@ class Row:
     Attributes:
         input_ids: Token ids with special tokens.
         labels: A class index, or one BIO index a token (`IGNORED` on special tokens).
+        source: Where its example came from.
     """
 
     input_ids: list[int]
     labels: int | list[int]
+    source: str = ""

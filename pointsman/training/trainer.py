@@ -68,6 +68,7 @@ class Job:
         identity: What the run is: hashes of data, recipe and backbone. A directory that holds
             another run's checkpoints is refused.
         say: Prints a line of news.
+        weights: How often each training row is drawn; None takes each once an epoch.
     """
 
     model: nn.Module
@@ -81,6 +82,7 @@ class Job:
     directory: Path
     identity: dict[str, Any]
     say: Callable[[str], None] = lambda line: None
+    weights: Sequence[float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +312,7 @@ def _trainer(job: Job) -> PureOrderTrainer:
         seed=options.seed,
         grouped=options.length_grouped,
         keep=rows,
+        weights=job.weights,
     )
     callbacks: list[TrainerCallback] = [
         EpochCallback(sampler, max(1, steps_per_epoch(rows, batch, options.accumulation)))

@@ -59,3 +59,14 @@ def test_collator_pads_to_the_longest_or_to_a_fixed_length():
 def test_steps_per_epoch():
     assert steps_per_epoch(33, 8, 1) == 5
     assert steps_per_epoch(33, 8, 2) == 3
+
+
+def test_weights_decide_how_often_a_row_is_drawn():
+    lengths = [10] * 100
+    weights = [9.0] * 50 + [1.0] * 50
+    sampler = LengthGroupedSampler(lengths, 5, seed=1, weights=weights)
+    drawn = [row for epoch in range(40) for row in sampler.order(epoch)]
+    assert len(drawn) == 4000
+    assert sum(row < 50 for row in drawn) / 4000 == pytest.approx(0.9, abs=0.02)
+    assert sampler.order(3) == LengthGroupedSampler(lengths, 5, seed=1, weights=weights).order(3)
+    assert sampler.order(3) != sampler.order(4)
