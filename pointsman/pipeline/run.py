@@ -19,6 +19,7 @@ from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.evaluate import evaluate_bundle
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
@@ -39,6 +40,7 @@ def train_prepared(
     mirror: Path | None,
     revision: str | None,
     options: TrainOptions,
+    evaluation: EvaluateOptions | None = None,
     say: Say,
 ) -> Path:
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
@@ -54,6 +56,7 @@ def train_prepared(
         options,
         output,
         {"task": task, "backbone": backbone},
+        evaluation or EvaluateOptions(),
     )
     return train_and_evaluate(request, say)
 
@@ -92,7 +95,13 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
         )
     bundle = train_and_pack(request, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(bundle, request.data.test, slices=request.data.slices, out=request.directory)
+    evaluate_bundle(
+        bundle,
+        request.data.test,
+        slices=request.data.slices,
+        perturbations=request.evaluation,
+        out=request.directory,
+    )
     return bundle
 
 
@@ -217,6 +226,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
+        recipe.evaluate,
     )
     return train_and_evaluate(request, say)
 

@@ -72,6 +72,10 @@ class Predictor:
             for text, parts in zip(texts, windows, strict=True)
         ]
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has, special ones not counted."""
+        return [parts[-1].first + len(parts[-1].offsets) for parts in self._encoder.encode(texts)]
+
     def _run(
         self, windows: Sequence[Window], report: Callable[[list[int]], None] | None
     ) -> list[Logits]:

@@ -4,6 +4,7 @@ import base64
 import codecs
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -232,3 +233,10 @@ def test_an_unknown_perturbation_is_named_with_the_nearest():
     with pytest.raises(ConfigError, match="unknown perturbation 'typo'") as caught:
         perturb("a", "typo", 0)
     assert "did you mean 'typos'" in caught.value.fix
+
+
+def test_the_page_states_every_strength():
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "evaluate.md"
+    for p in PERTURBATIONS.values():
+        row = f"| `{p.name}` | {p.strength} | {'yes' if p.keeps_spans else 'no'} |"
+        assert row in page.read_text(encoding="utf-8")

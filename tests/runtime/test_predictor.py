@@ -304,3 +304,10 @@ def test_loading_through_the_front_door(demo):
         load(demo / "run" / "jailbreak", backend="toch")
     with pytest.raises(AttributeError, match="lode"):
         pointsman.lode  # noqa: B018
+
+
+def test_tokens_are_counted_over_all_windows():
+    short = Predictor(None, TextEncoder(make_tokenizer("bert"), max_length=16), None)
+    whole = TextEncoder(make_tokenizer("bert"), max_length=4096).encode([LONG, "x"])
+    assert short.count_tokens([LONG, "x"]) == [len(text[0].offsets) for text in whole]
+    assert len(whole[0][0].offsets) > 200 and len(whole[1][0].offsets) == 1
