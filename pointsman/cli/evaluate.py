@@ -10,7 +10,11 @@ import typer
 from pointsman.cli.console import say, show_table
 
 if TYPE_CHECKING:
+    from pointsman.core.types import Example
+    from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import Check
+    from pointsman.pipeline.evaluate import Evaluation
+    from pointsman.runtime.predictor import Predictor
 
 DATA = "data.json"  # beside metrics.json: what was evaluated
 ROWS = 500  # that are perturbed: more than in a run, since here figures are all that is waited for
@@ -42,8 +46,7 @@ def evaluate_cli(
     from pointsman.core.files import write_json
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import run_reference
-    from pointsman.pipeline.evaluate import evaluate, texts_to_answer, write_evaluation
-    from pointsman.pipeline.progress import progress_bar
+    from pointsman.pipeline.evaluate import write_evaluation
     from pointsman.pipeline.run import read_labelled
     from pointsman.runtime.predictor import load
 
@@ -60,9 +63,30 @@ def evaluate_cli(
     examples, slices = read_labelled(
         predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say
     )
+    result = _evaluate(predictor, examples, slices, asked, reveal=reveal)
+    show_evaluation(predictor.meta, result.figures)
+    beside = find_bundles([bundle])[0].resolve().parent
+    place = output or _free_place(beside / f"evaluation-{data.stem}", data)
+    write_evaluation(predictor, result, place, str(data.name))
+    write_json(place / DATA, _what(data))
+    say(f"written to {place}")
+
+
+def _evaluate(
+    predictor: Predictor,
+    examples: list[Example],
+    slices: dict[str, list[Example]],
+    asked: EvaluateOptions | None,
+    *,
+    reveal: bool,
+) -> Evaluation:
+    """Evaluate under a progress bar."""
+    from pointsman.pipeline.evaluate import evaluate, texts_to_answer
+    from pointsman.pipeline.progress import progress_bar
+
     total = texts_to_answer(predictor.task, examples, slices, asked)
     with progress_bar("evaluating", total) as progress:
-        result = evaluate(
+        return evaluate(
             predictor,
             examples,
             slices=slices,
@@ -70,12 +94,6 @@ def evaluate_cli(
             reveal=reveal,
             progress=progress,
         )
-    show_evaluation(predictor.meta, result.figures)
-    beside = find_bundles([bundle])[0].resolve().parent
-    place = output or _free_place(beside / f"evaluation-{data.stem}", data)
-    write_evaluation(predictor, result, place, str(data.name))
-    write_json(place / DATA, _what(data))
-    say(f"written to {place}")
 
 
 def _what(data: Path) -> dict[str, str]:

@@ -72,9 +72,9 @@ def perturbed_figures(
         options: Which perturbations, on how many rows.
 
     Returns:
-        For each: `strength`, `seed`, what `measure` gives of the perturbed rows, `clean` (the same
-        figure of the same rows as they are), `drop` (clean less perturbed), and, where answers can
-        be paired, `drop_interval`.
+        For each: `strength`, `seed`, what `measure` gives of the perturbed rows, `clean` (that
+        figure of the rows as they are), `drop` (clean less perturbed) and `drop_interval`, which
+        token tasks and rows of one class do not have.
     """
     drawn = sample_rows(spec, examples, options)
     if not drawn:

@@ -46,8 +46,7 @@ def evaluate(
         predictor: The loaded bundle.
         examples: Labelled rows.
         slices: Rows kept out of training, by name; each gets its own line.
-        perturbations: Which perturbations of how many rows; none when not given. Each of them
-            answers so many texts again.
+        perturbations: Which perturbations of how many rows; none when not given.
         reveal: Show personal data in the mistakes.
         progress: Called with the number of texts that are done; `texts_to_answer` are all.
 
@@ -70,11 +69,15 @@ def evaluate(
             predictor, examples, predictions, answer=answer, options=perturbations
         )
     figures["errors"] = error_account(spec, examples, predictions, reveal=reveal)
+    return Evaluation(figures, _mistakes(spec, examples, predictions, reveal=reveal))
+
+
+def _mistakes(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction], *, reveal: bool
+) -> list[dict[str, Any]]:
     if spec.level == "token":
-        mistakes = span_mistakes(examples, predictions, reveal=reveal)
-    else:
-        mistakes = text_mistakes(spec, examples, predictions, reveal=reveal)
-    return Evaluation(figures, mistakes)
+        return span_mistakes(examples, predictions, reveal=reveal)
+    return text_mistakes(spec, examples, predictions, reveal=reveal)
 
 
 def _perturbed(

@@ -280,6 +280,8 @@ def test_evaluate_perturbs_as_it_is_asked(pointsman, bundles, labelled, tmp_path
         return json.loads((tmp_path / "metrics.json").read_text())
 
     assert len(figures()["perturbations"]) == 12
+    out = pointsman("evaluate", bundles[0], "--data", labelled, "-o", tmp_path).out
+    assert "homoglyphs" in out and "kind: injection" in out
     assert "perturbations" not in figures("--no-perturb")
     named = figures("--set", "perturbations=[typos]", "--set", "rows=4", "--set", "seed=5")
     (found,) = named["perturbations"].items()
