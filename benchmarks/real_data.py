@@ -68,6 +68,19 @@ def requests(data: Path, task: str) -> list[SourceRequest]:
     return made
 
 
+def kept_out(data: Path, task: str, names: list[str]) -> list[SourceRequest]:
+    """Return one request a file that is reported as a slice of its own and never learned from."""
+    return [
+        SourceRequest(
+            path=str(data / task / f"{name}.jsonl"),
+            columns={"kind": "strict"} if task == "jailbreak" else {},
+            where={"split_hint": [hint for hint in SPLITS if hint != "excluded"]},
+            ood=True, licence="see the data's own README",
+        )
+        for name in names
+    ]  # fmt: skip
+
+
 def has_rows(file: Path, kept: set[str]) -> bool:
     """Say whether a file has a row of a split that is kept."""
     with file.open(encoding="utf-8") as lines:
@@ -85,6 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--starter", type=int, help="add so many rows of the starter corpus to train"
     )
+    parser.add_argument("--ood", action="append", default=[], help="file whose rows are kept out")
     parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
     args = parser.parse_args()
@@ -101,6 +115,7 @@ def main() -> None:
         ]
         if args.starter:
             wanted.append(SourceRequest(name="starter", limit=args.starter))
+        wanted += kept_out(args.data, args.task, args.ood)
         options = PrepareOptions.parse(apply_overrides({}, args.prepare), where="--prepare")
         prepare(spec, wanted, place, options=options, progress=print)
     options = TrainOptions.parse(apply_overrides({}, args.set), where="--set")

@@ -109,6 +109,7 @@ def render_recipe_keys() -> str:
     """Return the page of recipe keys, one table a class of the configuration."""
     from pointsman.data.prepare import PrepareOptions
     from pointsman.data.request import SourceRequest
+    from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.models.adapters import LoraOptions
     from pointsman.models.network import NetworkOptions
     from pointsman.pipeline.recipe import Recipe, TaskRecipe
@@ -123,6 +124,7 @@ def render_recipe_keys() -> str:
         ("`train`, and `tasks.train` laid over it", TrainOptions),
         ("`train.lora`", LoraOptions),
         ("`train.network`", NetworkOptions),
+        ("`evaluate`", EvaluateOptions),
         ("A task's own YAML file", TaskSpec),
     )
     return RECIPE_INTRO + "".join(f"\n## {title}\n\n{_fields(model)}" for title, model in tables)

@@ -130,7 +130,7 @@ def test_commands_on_pages_have_these_options(page, line):
     command = get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
-    known = {name for parameter in command.params for name in parameter.opts}
+    known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
     used = {word for word in words if word.startswith("-")}
     assert not used - known, f"{page}: {line}"
     for word in words:

@@ -10,9 +10,14 @@ import typer
 from pointsman.cli.console import say, show_table
 
 if TYPE_CHECKING:
+    from pointsman.core.types import Example
+    from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import Check
+    from pointsman.pipeline.evaluate import Evaluation
+    from pointsman.runtime.predictor import Predictor
 
 DATA = "data.json"  # beside metrics.json: what was evaluated
+ROWS = 500  # that are perturbed: more than in a run, since here figures are all that is waited for
 
 
 def evaluate_cli(
@@ -27,21 +32,28 @@ def evaluate_cli(
     on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
+    perturb: bool = typer.Option(True, help="Also score rows that are written differently."),
+    overrides: list[str] = typer.Option(
+        [], "--set", help="Any evaluation option, as in --set rows=100 --set perturbations=[typos]."
+    ),
 ) -> None:
     """Evaluate a bundle through the predictor that users call."""
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_evaluation
+    from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
     from pointsman.core.files import write_json
+    from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import run_reference
-    from pointsman.pipeline.evaluate import evaluate, write_evaluation
-    from pointsman.pipeline.progress import progress_bar
+    from pointsman.pipeline.evaluate import write_evaluation
     from pointsman.pipeline.run import read_labelled
     from pointsman.runtime.predictor import load
 
     if data is None and not reference:
         raise ConfigError("--data FILE or --reference", got="neither")
+    options = EvaluateOptions.parse(apply_overrides({"rows": ROWS}, overrides), where="options")
+    asked = options if perturb else None
     predictor = load(bundle)
     if reference:
         _show_reference(predictor.task.name, run_reference(predictor))
@@ -51,14 +63,37 @@ def evaluate_cli(
     examples, slices = read_labelled(
         predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say
     )
-    with progress_bar("evaluating", len(examples)) as progress:
-        result = evaluate(predictor, examples, slices=slices, reveal=reveal, progress=progress)
+    result = _evaluate(predictor, examples, slices, asked, reveal=reveal)
     show_evaluation(predictor.meta, result.figures)
     beside = find_bundles([bundle])[0].resolve().parent
     place = output or _free_place(beside / f"evaluation-{data.stem}", data)
     write_evaluation(predictor, result, place, str(data.name))
     write_json(place / DATA, _what(data))
     say(f"written to {place}")
+
+
+def _evaluate(
+    predictor: Predictor,
+    examples: list[Example],
+    slices: dict[str, list[Example]],
+    asked: EvaluateOptions | None,
+    *,
+    reveal: bool,
+) -> Evaluation:
+    """Evaluate under a progress bar."""
+    from pointsman.pipeline.evaluate import evaluate, texts_to_answer
+    from pointsman.pipeline.progress import progress_bar
+
+    total = texts_to_answer(predictor.task, examples, slices, asked)
+    with progress_bar("evaluating", total) as progress:
+        return evaluate(
+            predictor,
+            examples,
+            slices=slices,
+            perturbations=asked,
+            reveal=reveal,
+            progress=progress,
+        )
 
 
 def _what(data: Path) -> dict[str, str]:

@@ -41,7 +41,7 @@ def _cost(meta: BundleMeta) -> tuple[str, str, str]:
 
 
 def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
-    """Print an evaluation: the plain figures, then the figures per label or type."""
+    """Print an evaluation: plain figures, figures per label or type, slices, perturbations."""
     from pointsman.evaluation.report import title
 
     plain = [(title(k), v) for k, v in figures.items() if isinstance(v, int | float)]
@@ -52,6 +52,17 @@ def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
             columns = list(next(iter(table.values())))
             rows = [(label, *(row[c] for c in columns)) for label, row in table.items()]
             show_table("", (what, *columns), rows)
+    for key, what in (("slices", "slice"), ("perturbations", "perturbation")):
+        if key in figures:
+            header = (what, "rows", "figure", "value", "95% interval")
+            show_table("", header, [_part(name, row) for name, row in figures[key].items()])
+
+
+def _part(name: str, row: dict[str, Any]) -> tuple[object, ...]:
+    from pointsman.evaluation.report import title
+
+    interval = f"{row['interval']['low']:.4f} to {row['interval']['high']:.4f}"
+    return name, row["rows"], title(row["metric"]), row["value"], interval
 
 
 def show_operating_point(before: BundleMeta, after: BundleMeta) -> None:

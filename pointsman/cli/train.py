@@ -27,11 +27,13 @@ def train_cli(
     overrides: list[str] = typer.Option(
         [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."
     ),
+    perturb: bool = typer.Option(True, help="Also score test rows written differently."),
 ) -> None:
     """Train a classifier, pack it and evaluate it; run again to resume."""
     from pointsman.cli.results import show_figures
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
+    from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.models.weights import find_backbone
     from pointsman.pipeline.run import train_prepared
     from pointsman.training.config import TrainOptions
@@ -48,6 +50,7 @@ def train_cli(
         find=lambda: find_backbone(backbone, mirror=mirror, revision=revision),
         options=options,
         at=at,
+        evaluation=EvaluateOptions() if perturb else EvaluateOptions(perturbations=()),
         say=say,
     )
     show_figures([bundle])

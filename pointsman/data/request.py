@@ -12,6 +12,7 @@ from pointsman.data.schema import is_split
 FIELDS = ("text", "label", "spans", "kind", "group", "split", "source", "meta")
 META = "meta."
 DROP = "drop"
+OOD = "ood-"  # what the slices of out-of-distribution sources are named with
 
 
 class SourceRequest(Closed):
@@ -56,6 +57,11 @@ class SourceRequest(Closed):
     licence: str | None = Field(default=None, description="SPDX identifier of local data.")
     official_splits: bool = Field(
         default=False, description="Keep the splits of a public source; some of them leak."
+    )
+    ood: bool = Field(
+        default=False,
+        description="Out of distribution: learn from none of its rows, report all of them as the "
+        "slice ood-SOURCE.",
     )
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +18,15 @@ from pointsman.data.glaive import glaive
 from pointsman.data.hub_rows import LeftOut, Raw
 from pointsman.data.local_files import read_records
 from pointsman.data.local_source import read_local, wanted
-from pointsman.data.request import DROP, SourceRequest
+from pointsman.data.request import DROP, OOD, SourceRequest
 from pointsman.data.sampling import strata_of, stratified_sample
-from pointsman.data.schema import is_split
+from pointsman.data.schema import SLICE, is_split
 from pointsman.tasks.catalogue import TASKS
 from pointsman.tasks.spec import TaskSpec
 
 STARTER = "starter"
 STARTER_PII_ROWS = 4000
+NAME_LENGTH = 60  # of a source in the name of a slice, which is the name of a file
 __all__ = ["SOURCES", "LoadedSource", "RowRules", "SourceRequest", "SourceSpec", "load_source"]
 
 _MMLU_PRO = SourceSpec(
@@ -201,7 +203,17 @@ def load_source(
         strata = strata_of(door.examples, spec)
         kept = stratified_sample(door.examples, strata, request.limit, seed=seed)
     examples, places = [door.examples[i] for i in kept], [door.places[i] for i in kept]
+    if request.ood:
+        examples, provenance = [_apart(e) for e in examples], {**provenance, "ood": True}
     return LoadedSource(examples, places, door.skipped, provenance, door.counts(len(kept)))
+
+
+def _apart(example: Example) -> Example:
+    """Keep a row out of training, under its source's name; what is a slice already stays one."""
+    if example.split and example.split.startswith(SLICE):
+        return example
+    name = re.sub(r"[^a-z0-9_.-]+", "-", example.source.lower())[:NAME_LENGTH]
+    return replace(example, split=f"{SLICE}{OOD}{name}")
 
 
 def _records(

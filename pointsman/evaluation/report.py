@@ -18,7 +18,9 @@ TITLES = {
     "span_recall": "strict span recall",
     "overlap_f1": "overlap F1, blind to type",
     "clean_share": "texts without entities left alone (the document's NO_PII)",
+    "flagged": "share flagged",
 }
+SLICE_FIGURES = ("flagged", "false_positive_rate", "false_negative_rate")
 
 
 def title(metric: str) -> str:
@@ -51,6 +53,8 @@ def write_report(
         _per_type(figures),
         _confusion(meta, figures),
         _slices(figures.get("slices", {})),
+        _perturbations(figures.get("perturbations", {})),
+        _errors(figures.get("errors", {})),
         _mistakes(mistakes),
     ]
     return "\n".join(part for part in parts if part)
@@ -114,9 +118,85 @@ def _confusion(meta: BundleMeta, figures: dict[str, Any]) -> str:
 def _slices(slices: dict[str, dict[str, Any]]) -> str:
     if not slices:
         return ""
-    columns = sorted({key for row in slices.values() for key in row})
-    rows = [[name, *(row.get(column, "") for column in columns)] for name, row in slices.items()]
-    return "## Slices kept out of training\n\n" + table(("slice", *map(title, columns)), rows)
+    more = [name for name in SLICE_FIGURES if any(name in row for row in slices.values())]
+    header = ("slice", "by", "rows", "figure", "value", "95% interval", *map(title, more))
+    rows = [
+        (
+            name,
+            row["by"],
+            f"{row['rows']:,}{' (few)' * row['few']}",
+            title(row["metric"]),
+            row["value"],
+            _interval(row["interval"]),
+            *(row.get(key, "") for key in more),
+        )
+        for name, row in slices.items()
+    ]
+    note = (
+        "Rows of one class tell a detector's share flagged alone. `kept out`: rows that training "
+        "left out on purpose; `ood`: sources that it never saw."
+    )
+    return f"## Slices\n\n{note}\n\n" + table(header, rows)
+
+
+def _interval(ends: dict[str, Any]) -> str:
+    return f"{ends['low']:.4f} to {ends['high']:.4f}{', few groups' * ends.get('few', False)}"
+
+
+def _perturbations(found: dict[str, dict[str, Any]]) -> str:
+    if not found:
+        return ""
+    first = next(iter(found.values()))
+    rows = [
+        (
+            name + " (trained with)" * row["trained_with"],
+            row["strength"],
+            row["clean"],
+            row["value"],
+            _interval(row["interval"]),
+            row["drop"],
+        )
+        for name, row in found.items()
+    ]
+    note = (
+        f"{title(first['metric'])} of the same {first['rows']:,} rows written differently, "
+        f"seed {first['seed']}."
+    )
+    header = ("perturbation", "strength", "clean", "perturbed", "95% interval", "drop")
+    return f"## Perturbations\n\n{note}\n\n" + table(header, rows)
+
+
+def _errors(errors: dict[str, Any]) -> str:
+    parts = [
+        _span_errors(errors),
+        _confused(errors.get("confused", [])),
+        _clusters(errors.get("false_positive_clusters", [])),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _span_errors(errors: dict[str, Any]) -> str:
+    if not any(errors.get("counts", {}).values()):
+        return ""
+    kinds = list(errors["counts"])
+    rows = [["all", *errors["counts"].values()]]
+    rows += [[label, *counts.values()] for label, counts in errors["by_type"].items()]
+    return "## Errors by kind\n\n" + table(("type", *kinds), rows)
+
+
+def _confused(pairs: Sequence[dict[str, Any]]) -> str:
+    if not pairs:
+        return ""
+    rows = [(p["expected"], p["given"], p["rows"], " / ".join(p["examples"])) for p in pairs]
+    return "## Confused pairs\n\n" + table(("expected", "given", "rows", "surest"), rows)
+
+
+def _clusters(clusters: Sequence[dict[str, Any]]) -> str:
+    if not clusters:
+        return ""
+    rows = [(", ".join(c["terms"]), c["rows"], " / ".join(c["examples"])) for c in clusters]
+    note = "False positives grouped by the words that they share."
+    return f"## False positives\n\n{note}\n\n" + table(("words", "rows", "surest"), rows)
 
 
 def _mistakes(mistakes: Sequence[dict[str, Any]]) -> str:

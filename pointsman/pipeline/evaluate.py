@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import CARD, write_meta
+from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
 from pointsman.core.files import write_json, write_text
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.curves import describe_curves
 from pointsman.evaluation.intervals import as_dicts, intervals
-from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
+from pointsman.evaluation.mistakes import error_account, span_mistakes, text_mistakes
+from pointsman.evaluation.perturbed import EvaluateOptions, perturbed_figures, sample_rows
 from pointsman.evaluation.report import write_report
-from pointsman.evaluation.score import scalars, score
+from pointsman.evaluation.score import score
+from pointsman.evaluation.slices import kept_out_figures, slice_figures
 from pointsman.pipeline.calibrate import calibration_figures, measure_point
 from pointsman.pipeline.progress import progress_bar
-from pointsman.runtime.predictor import Predictor, Progress, load
+from pointsman.runtime.predictor import Predictor, Progress, Reading, load
+from pointsman.tasks.spec import TaskSpec
 
 
 @dataclass(slots=True)
@@ -35,17 +40,19 @@ def evaluate(
     examples: Sequence[Example],
     *,
     slices: Mapping[str, Sequence[Example]] | None = None,
+    perturbations: EvaluateOptions | None = None,
     reveal: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score a predictor's answers.
+    """Score a predictor's answers, on all rows, on parts of them, and written differently.
 
     Args:
         predictor: The loaded bundle.
         examples: Labelled rows.
         slices: Rows kept out of training, by name; each gets its own line.
+        perturbations: Which perturbations of how many rows; none when not given.
         reveal: Show personal data in the mistakes.
-        progress: Called with the number of texts that are done.
+        progress: Called with the number of texts that are done; `texts_to_answer` are all.
 
     Raises:
         DataError: If there are no examples.
@@ -53,47 +60,86 @@ def evaluate(
     if not examples:
         raise DataError("rows to evaluate on", got="none")
     spec = predictor.task
-    readings = predictor.read([e.text for e in examples], progress=progress)
+    readings = predictor.read([example.text for example in examples], progress=progress)
     predictions = predictor.decide(readings)
     figures = score(spec, examples, predictions)
-    figures["intervals"] = as_dicts(intervals(spec, examples, predictions))
-    figures["calibration"] = calibration_figures(predictor.meta, examples, readings)
-    figures["operating_point"] = {
-        **predictor.meta.operating_point,
-        "test": measure_point(spec, examples, predictions),
+    figures |= _certainty(predictor.meta, examples, readings, predictions)
+    answer = partial(predictor.predict, progress=progress)
+    parts = slice_figures(spec, examples, predictions, [r.tokens for r in readings])
+    parts |= kept_out_figures(spec, slices or {}, answer)
+    if parts:
+        figures["slices"] = parts
+    if perturbations is not None and perturbations.names(spec):
+        figures["perturbations"] = _perturbed(
+            predictor, examples, predictions, answer=answer, options=perturbations
+        )
+    figures["errors"] = error_account(spec, examples, predictions, reveal=reveal)
+    return Evaluation(figures, _mistakes(spec, examples, predictions, reveal=reveal))
+
+
+def _certainty(
+    meta: BundleMeta,
+    examples: Sequence[Example],
+    readings: Sequence[Reading],
+    predictions: Sequence[Prediction],
+) -> dict[str, Any]:
+    """Return intervals, calibration, what the operating point gives, and its curves."""
+    spec = meta.task
+    return {
+        "intervals": as_dicts(intervals(spec, examples, predictions)),
+        "calibration": calibration_figures(meta, examples, readings),
+        "operating_point": {
+            **meta.operating_point,
+            "test": measure_point(spec, examples, predictions),
+        },
+        "curves": describe_curves(spec, examples, predictions),
     }
-    figures["curves"] = describe_curves(spec, examples, predictions)
-    if slices:
-        figures["slices"] = {name: _slice(predictor, rows) for name, rows in slices.items() if rows}
+
+
+def _mistakes(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction], *, reveal: bool
+) -> list[dict[str, Any]]:
     if spec.level == "token":
-        mistakes = span_mistakes(examples, predictions, reveal=reveal)
-    else:
-        mistakes = text_mistakes(spec, examples, predictions, reveal=reveal)
-    return Evaluation(figures, mistakes)
+        return span_mistakes(examples, predictions, reveal=reveal)
+    return text_mistakes(spec, examples, predictions, reveal=reveal)
 
 
-def _slice(predictor: Predictor, rows: Sequence[Example]) -> dict[str, Any]:
-    """Return how many rows of a slice a detector flags, or how another task answers them."""
+def _perturbed(
+    predictor: Predictor,
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    *,
+    answer: Callable[[list[str]], list[Prediction]],
+    options: EvaluateOptions,
+) -> dict[str, dict[str, Any]]:
+    """Return the figures of perturbed rows, and which perturbations the model was trained with."""
     spec = predictor.task
-    predictions = predictor.predict([example.text for example in rows])
-    if spec.positive is None:
-        return {"rows": len(rows), **_few(score(spec, rows, predictions))}
-    return {"rows": len(rows), "flagged": flagged_share(predictor, predictions)}
+    learned = predictor.meta.recipe.get("train", {}).get("augment", {})
+    found = perturbed_figures(spec, examples, predictions, answer=answer, options=options)
+    return {name: {**figures, "trained_with": name in learned} for name, figures in found.items()}
 
 
-def flagged_share(predictor: Predictor, predictions: Sequence[Prediction]) -> float:
-    """Return the share of answers that are the positive label of a detector."""
-    hits = sum(p.label == predictor.task.positive for p in predictions)
-    return hits / max(1, len(predictions))
-
-
-def _few(figures: dict[str, Any]) -> dict[str, float]:
-    chosen = ("accuracy", "macro_f1", "span_f1", "clean_share")
-    return {k: v for k, v in scalars(figures).items() if k in chosen}
+def texts_to_answer(
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    slices: Mapping[str, Sequence[Example]],
+    perturbations: EvaluateOptions | None,
+) -> int:
+    """Return how many texts an evaluation answers: rows, kept-out slices, perturbed copies."""
+    total = len(examples) + sum(map(len, slices.values()))
+    if perturbations is None:
+        return total
+    rows = len(sample_rows(spec, examples, perturbations))
+    return total + rows * len(perturbations.names(spec))
 
 
 def evaluate_bundle(
-    path: Path, examples: Sequence[Example], *, slices: Mapping[str, Sequence[Example]], out: Path
+    path: Path,
+    examples: Sequence[Example],
+    *,
+    slices: Mapping[str, Sequence[Example]],
+    perturbations: EvaluateOptions | None = None,
+    out: Path,
 ) -> dict[str, Any]:
     """Evaluate a bundle on its test split and let the bundle and its card say so.
 
@@ -101,11 +147,15 @@ def evaluate_bundle(
         path: The bundle.
         examples: Its test split.
         slices: Kept-out rows.
+        perturbations: Which perturbations of how many rows; none when not given.
         out: Directory for `metrics.json` and `report.md`.
     """
     predictor = load(path)
-    with progress_bar("  evaluating", len(examples)) as progress:
-        result = evaluate(predictor, examples, slices=slices, progress=progress)
+    total = texts_to_answer(predictor.task, examples, slices, perturbations)
+    with progress_bar("  evaluating", total) as progress:
+        result = evaluate(
+            predictor, examples, slices=slices, perturbations=perturbations, progress=progress
+        )
     write_evaluation(predictor, result, out, "its test split")
     meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))

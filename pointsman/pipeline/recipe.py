@@ -9,8 +9,10 @@ from pydantic import Field
 
 from pointsman.core.config import Closed, apply_overrides, read_yaml, suggest
 from pointsman.core.errors import ConfigError
+from pointsman.data.perturb import refuse_lost_spans
 from pointsman.data.prepare import PrepareOptions
 from pointsman.data.sources import SOURCES, SourceRequest
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.evaluation.thresholds import parse_rule
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
@@ -56,6 +58,9 @@ class Recipe(Closed):
     mirror: str | None = Field(None, description="Directory that mirrors the hub.")
     train: TrainOptions = Field(
         default_factory=lambda: TrainOptions(), description="For all tasks."
+    )
+    evaluate: EvaluateOptions = Field(
+        default_factory=lambda: EvaluateOptions(), description="For all tasks."
     )
     tasks: tuple[TaskRecipe, ...] = Field(min_length=1, description="The tasks, in order.")
 
@@ -105,7 +110,9 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     if len(set(names)) != len(names):
         raise ConfigError(f"{path}: each task once", got=", ".join(names))
     for task in recipe.tasks:
-        recipe.train_options(task)
+        options = recipe.train_options(task)
+        if task.spec().level == "token":
+            refuse_lost_spans(options.augment)
         if task.at is not None:
             parse_rule(task.at, task.spec())
         _check_sources(task, where=str(path))

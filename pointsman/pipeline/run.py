@@ -20,6 +20,7 @@ from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.evaluation.thresholds import Rule
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
@@ -43,6 +44,7 @@ def train_prepared(
     find: Callable[[], Backbone],
     options: TrainOptions,
     at: str | None = None,
+    evaluation: EvaluateOptions | None = None,
     say: Say,
 ) -> Path:
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
@@ -53,6 +55,7 @@ def train_prepared(
         output: Run directory.
         find: Gives the backbone; asked once the data and the directory will do.
         options: Training options.
+        evaluation: What is asked of the bundle beside its test split.
         at: Operating point of the thresholds; the task's own when None.
         say: Prints a line of news.
 
@@ -62,8 +65,16 @@ def train_prepared(
     prepared = _load_prepared_for(load_task(task).name, data)
     _check_train_directory(output)
     backbone = find()
-    origin = {"task": task, "backbone": backbone.name}
-    return train_and_evaluate(TrainRequest(prepared, backbone, options, output, origin, at), say)
+    request = TrainRequest(
+        prepared,
+        backbone,
+        options,
+        output,
+        {"task": task, "backbone": backbone.name},
+        evaluation=evaluation or EvaluateOptions(),
+        at=at,
+    )
+    return train_and_evaluate(request, say)
 
 
 def _check_train_directory(output: Path) -> None:
@@ -102,7 +113,13 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
     bundle = train_and_pack(request, say)
     _calibrate_once(bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(bundle, request.data.test, slices=request.data.slices, out=request.directory)
+    evaluate_bundle(
+        bundle,
+        request.data.test,
+        slices=request.data.slices,
+        perturbations=request.evaluation,
+        out=request.directory,
+    )
     return bundle
 
 
@@ -248,6 +265,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
+        evaluation=recipe.evaluate,
         at=task.at,
     )
     return train_and_evaluate(request, say)

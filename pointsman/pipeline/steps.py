@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGH
 from pointsman.bundle.meta import BundleMeta, Cost
 from pointsman.core.errors import ConfigError, TrainingError
 from pointsman.core.files import read_json, sha256_file, write_text
+from pointsman.data.augment import augment
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
 from pointsman.models.weights import Backbone
@@ -39,6 +41,7 @@ class TrainRequest:
         options: Training options as the user gave them.
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
+        evaluation: What is asked of the bundle beside its test split.
         at: The operating point that the thresholds are chosen for; the task's own when None.
     """
 
@@ -47,6 +50,7 @@ class TrainRequest:
     options: TrainOptions
     directory: Path
     recipe: dict[str, Any]
+    evaluation: EvaluateOptions = field(default_factory=EvaluateOptions)
     at: str | None = None
 
 
@@ -64,7 +68,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
 
     spec = request.data.spec
     encoder = _encoder(request)
-    training = encode_split(spec, encoder, request.data.train, every_window=spec.level == "token")
+    training = _encode_training(request, encoder)
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(
         request.options,
@@ -101,6 +105,17 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         )
     )
     return _pack(request, meta, outcome, encoder)
+
+
+def _encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
+    """Encode the training split, with the perturbed copies that the options ask for."""
+    spec, rows, options = request.data.spec, request.data.train, request.options
+    copies = augment(spec, rows, options.augment, seed=options.seed)
+    added = [example for examples in copies.values() for example in examples]
+    encoded = encode_split(spec, encoder, [*rows, *added], every_window=spec.level == "token")
+    if copies:
+        encoded.facts["augmented"] = {name: len(examples) for name, examples in copies.items()}
+    return encoded
 
 
 def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
@@ -209,6 +224,8 @@ def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: 
         f"{options.warmup_ratio:g}, evaluate each {options.evaluate}{every}, patience "
         f"{options.patience}, seed {options.seed}"
     )
+    if copies := rows.facts.get("augmented"):
+        say("  with perturbed copies: " + ", ".join(f"{n:,} {name}" for name, n in copies.items()))
     say(f"  precision {precision.name}: {precision.reason}")
     if request.backbone.pinned is False:
         say(f"  backbone not pinned: revision {request.backbone.revision}")

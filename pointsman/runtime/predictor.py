@@ -42,6 +42,11 @@ class Reading:
     windows: tuple[Window, ...]
     logits: tuple[Logits, ...]
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens the text has, special ones not counted."""
+        return self.windows[-1].first + len(self.windows[-1].offsets)
+
 
 class Predictor:
     """Answers for one bundle.

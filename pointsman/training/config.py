@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from pointsman.core.config import Closed
+from pointsman.core.config import Closed, suggest
+from pointsman.data.perturb import PERTURBATIONS
 from pointsman.models.adapters import LoraOptions
 from pointsman.models.network import NetworkOptions
 
@@ -64,6 +65,18 @@ class TrainOptions(Closed):
         None, description="Bundle or checkpoint directory to start from."
     )
     seed: int = Field(42, ge=0, description="Seed of weights, order and dropout.")
+    augment: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="Perturbation -> perturbed copies to add, as a share of the training rows.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name in self.augment:
+            if name not in PERTURBATIONS:
+                hint = suggest(name, PERTURBATIONS)
+                raise ValueError(f"augment: unknown perturbation {name!r}; {hint}")
+        return self
 
 
 class Schedule(Closed):

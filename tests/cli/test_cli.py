@@ -273,6 +273,24 @@ def test_evaluate_scores_a_file(pointsman, bundles, labelled, tmp_path):
     assert "16 rows of more.jsonl" in (out / "report.md").read_text()
 
 
+def test_evaluate_perturbs_as_it_is_asked(pointsman, bundles, labelled, tmp_path):
+    def figures(*options):
+        result = pointsman("evaluate", bundles[0], "--data", labelled, "-o", tmp_path, *options)
+        assert result.code == 0, result.err
+        return json.loads((tmp_path / "metrics.json").read_text())
+
+    assert len(figures()["perturbations"]) == 12
+    out = pointsman("evaluate", bundles[0], "--data", labelled, "-o", tmp_path).out
+    assert "homoglyphs" in out and "kind: injection" in out
+    assert "perturbations" not in figures("--no-perturb")
+    named = figures("--set", "perturbations=[typos]", "--set", "rows=4", "--set", "seed=5")
+    (found,) = named["perturbations"].items()
+    assert found[0] == "typos" and (found[1]["rows"], found[1]["seed"]) == (4, 5)
+    assert "one edit in 10% of the words" in (tmp_path / "report.md").read_text()
+    result = pointsman("evaluate", bundles[0], "--data", labelled, "--set", "perturbations=[typo]")
+    assert result.code == 2 and "did you mean 'typos'" in result.err
+
+
 def test_evaluate_writes_beside_the_bundle(pointsman, own_demo, labelled, tmp_path):
     run = own_demo / "run" / "jailbreak"
     for place in (run, run / "bundle"):

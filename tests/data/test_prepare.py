@@ -179,6 +179,37 @@ def test_official_splits_and_slices(jsonl, tmp_path):
     assert data.validation
 
 
+def test_a_source_out_of_distribution_is_a_slice_and_nothing_else(jsonl, tmp_path):
+    near = jsonl(rows("law", 20) + rows("math", 20), "near.jsonl")
+    far = rows("law", 3, 200) + [{**row, "split": "train"} for row in rows("math", 2, 200)]
+    far += [{**rows("math", 1, 300)[0], "split": "slice:odd"}, *rows("law", 1)]  # one is in near
+    path = str(jsonl(far, "Far Away!.jsonl"))
+    request = SourceRequest(path=path, columns={"split": "split"}, ood=True)
+    manifest = run(LAW_AND_MATH, [request, SourceRequest(path=str(near))], tmp_path / "out")
+    data = load_prepared(tmp_path / "out")
+    assert labels(data.slices["ood-far-away-"]) == {"law": 3, "math": 2}
+    assert len(data.slices["odd"]) == 1
+    inside = [*data.train, *data.validation, *data.test]
+    assert len(inside) == 40 and {row.source for row in inside} == {"near"}
+    assert [source.get("ood") for source in manifest["sources"]] == [True, None]
+
+
+def test_kinds_kept_out_stay_their_own_slice_in_a_source_out_of_distribution(jsonl, tmp_path):
+    def kinds(start, *names):
+        words = "alpha bravo delta hotel india lima oscar papa romeo tango".split()
+        return [
+            {"text": f"{words[(start + n) % 10]} {start + n} {words[n % 10]}", "kind": kind}
+            for n, kind in enumerate(names)
+        ]
+
+    near = jsonl(kinds(0, *["benign", "jailbreak"] * 10), "near.jsonl")
+    far = jsonl(kinds(100, "benign", "jailbreak", "harmful"), "far.jsonl")
+    requests = [SourceRequest(path=str(near)), SourceRequest(path=str(far), ood=True)]
+    run(TASKS["jailbreak"], requests, tmp_path / "out", near_duplicate_threshold=None)
+    slices = load_prepared(tmp_path / "out").slices
+    assert {name: len(part) for name, part in slices.items()} == {"ood-far": 2, "harmful": 1}
+
+
 def test_kinds_that_are_not_chosen_become_slices(fake_mirror, tmp_path):
     names = ("toxic_chat", "salad_data", "jailbreak_classification")
     requests = [SourceRequest(name=name) for name in names]

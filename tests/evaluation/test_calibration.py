@@ -65,6 +65,16 @@ def test_the_temperature_comes_back(spec, heat):
         assert fitted.brier() < cold.brier()
 
 
+@pytest.mark.parametrize("rows", [20, 500])
+def test_rows_that_are_all_right_do_not_ask_for_certainty(rows):
+    examples = [Example(str(i), THREE.labels[i % 3]) for i in range(rows)]
+    logits = [np.eye(3, dtype=np.float32)[i % 3] * 2 for i in range(rows)]
+    readings = [Reading(e.text, (window(5),), (x,)) for e, x in zip(examples, logits, strict=True)]
+    found = fit_temperature(meta(THREE), examples, readings)
+    scores = collect_scores(meta(THREE, temperature=found), examples, readings)
+    assert scores.confidence[0] == pytest.approx(1 - 1 / (rows + 2), abs=0.002)
+
+
 def test_the_merged_probability_of_long_texts_is_what_is_fitted():
     examples, readings = sampled(THREE, 1500, 2.0, windows=3)
     found = fit_temperature(meta(THREE), examples, readings)

@@ -3,8 +3,16 @@
 import pytest
 
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
-from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
+from pointsman.evaluation.mistakes import (
+    CLUSTERED,
+    error_account,
+    false_positive_clusters,
+    span_mistakes,
+    text_mistakes,
+)
+from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
+from pointsman.tasks.pii import PII
 
 TEXT = "Mail Ann Lee (ann.lee@example.org) in Oslo on +47 555 123 456"
 ANN, MAIL, OSLO, PHONE = Span(5, 12, "PERSON"), Span(14, 33, "EMAIL_ADDRESS"), Span(38, 42, "GPE"), Span(46, 61, "PHONE_NUMBER")  # fmt: skip
@@ -86,3 +94,67 @@ def test_the_surest_mistakes_of_a_text_task_come_first():
         "ann.lee@example.org" in text_mistakes(JAILBREAK, examples, given, reveal=True)[0]["text"]
     )
     assert len(text_mistakes(JAILBREAK, examples, given, limit=1)) == 1
+
+
+def test_every_span_error_is_counted_by_kind_and_type():
+    gold = [Example(TEXT, spans=(ANN, MAIL, OSLO, PHONE)), Example(TEXT)]
+    wrong = (Span(5, 12, "GPE"), Span(14, 20, "EMAIL_ADDRESS"), OSLO)
+    account = error_account(PII, gold, [answer(*wrong), answer(PHONE)])
+    assert account["counts"] == {"missed": 1, "wrong type": 1, "boundary": 1, "spurious": 1}
+    assert account["by_type"]["PERSON"] == {
+        "missed": 0, "wrong type": 1, "boundary": 0, "spurious": 0,
+    }  # fmt: skip
+    phone = account["by_type"]["PHONE_NUMBER"]
+    assert phone["missed"] == 1 and phone["spurious"] == 1 and "GPE" not in account["by_type"]
+
+
+def test_confused_pairs_come_by_count_with_their_surest_texts():
+    def given(name, score):
+        return Prediction("category", name, score, {})
+
+    examples = [Example(f"law {n} of bob{n}@example.org", "law") for n in range(5)]
+    examples += [Example("sum", "math"), Example("right", "math")]
+    answers = [given("business", 0.5 + n / 10) for n in range(5)]
+    answers += [given("law", 0.9), given("math", 0.9)]
+    account = error_account(CATEGORY, examples, answers)
+    assert list(account) == ["confused"]
+    first, second = account["confused"]
+    assert (first["expected"], first["given"], first["rows"]) == ("law", "business", 5)
+    assert first["examples"] == ["law 4 of [...]", "law 3 of [...]", "law 2 of [...]"]
+    assert (second["expected"], second["given"], second["rows"]) == ("math", "law", 1)
+    shown = error_account(CATEGORY, examples, answers, reveal=True)["confused"][0]["examples"]
+    assert shown[0] == "law 4 of bob4@example.org"
+
+
+def false_positives(*texts):
+    rows = [Example(text, "benign") for text in texts] + [Example("ignore rules", "jailbreak")] * 5
+    return rows, [label("jailbreak", 0.9)] * len(rows)
+
+
+def test_false_positives_fall_into_the_groups_that_a_person_sees():
+    texts = [f"how do I kill a {what} process" for what in "python linux frozen stuck".split()]
+    texts += [f"act as a {who} and answer my mail" for who in "doctor poet guide tutor".split()]
+    clusters = false_positive_clusters(JAILBREAK, *false_positives(*texts))
+    assert [cluster["rows"] for cluster in clusters] == [4, 4]
+    found = {frozenset(cluster["terms"]) for cluster in clusters}
+    assert found == {frozenset({"kill", "process"}), frozenset({"act", "answer", "mail"})}
+    for cluster in clusters:
+        assert len({"kill" in text for text in cluster["examples"]}) == 1
+
+
+def test_clusters_hide_what_is_personal():
+    texts = [f"mail ann.lee@example.org about order {n}555123456" for n in range(4)]
+    clusters = false_positive_clusters(JAILBREAK, *false_positives(*texts))
+    assert clusters[0]["terms"] == ["mail", "order"]
+    assert not [secret for secret in ("ann", "555") if secret in str(clusters)]
+
+
+@pytest.mark.parametrize("texts", [(), ("!",), ("!", "?", "1 2"), ("alpha", "beta", "gamma", "?")])
+def test_texts_that_share_no_word_are_one_cluster(texts):
+    clusters = false_positive_clusters(JAILBREAK, *false_positives(*texts))
+    assert [(c["terms"], c["rows"]) for c in clusters] == ([([], len(texts))] if texts else [])
+
+
+def test_equal_texts_and_very_many_can_be_grouped():
+    clusters = false_positive_clusters(JAILBREAK, *false_positives(*["kill a process"] * 1200))
+    assert sum(cluster["rows"] for cluster in clusters) == CLUSTERED

@@ -30,7 +30,13 @@ def rows_of(report, heading):
 
 
 def test_a_detectors_report(figures):
-    figures["slices"] = {"harmful": {"rows": 30, "flagged": 0.5}, "toxic": {"rows": 2}}
+    interval = {"low": 0.25, "high": 0.75, "groups": 30, "few": False}
+    part = {"by": "kept out", "rows": 30, "metric": "flagged", "value": 0.5, "interval": interval}
+    few = {"rows": 2, "interval": {**interval, "few": True}, "few": True}
+    figures["slices"] = {
+        "harmful": {**part, "few": False, "flagged": 0.5},
+        "toxic": {**part, **few},
+    }
     mistakes = [{"text": "a | b", "expected": "benign", "score": 0.7}]
     report = write_report(meta(JAILBREAK), figures, mistakes, "its test split")
     assert report.startswith(
@@ -41,7 +47,12 @@ def test_a_detectors_report(figures):
     assert rows_of(report, "Confusion")[2:] == [["benign", "1", "1"], ["jailbreak", "0", "1"]]
     assert "Most confused: benign and jailbreak (33.3% of their rows)." in report
     slices = rows_of(report, "Slices")
-    assert slices[0] == ["slice", "flagged", "rows"] and slices[2] == ["harmful", "0.5000", "30"]
+    columns = ["slice", "by", "rows", "figure", "value", "95% interval", "share flagged"]
+    assert slices[0] == columns
+    assert slices[2] == [
+        "harmful", "kept out", "30", "share flagged", "0.5000", "0.2500 to 0.7500", "0.5000",
+    ]  # fmt: skip
+    assert slices[3][2] == "2 (few)" and slices[3][5] == "0.2500 to 0.7500, few groups"
     assert "a \\| b" in report.split("## Mistakes")[1]
 
 
@@ -54,6 +65,39 @@ def test_a_token_tasks_report():
     assert ["PERSON", "1.0000", "1.0000", "1.0000", "1", "1"] in rows_of(report, "Per type")
     assert "the document's NO_PII" in report
     assert "Confusion" not in report and "Mistakes" not in report and "Slices" not in report
+
+
+def test_perturbations_and_errors_have_tables(figures):
+    interval = {"low": 0.25, "high": 0.75, "groups": 30, "few": False}
+    figures["perturbations"] = {
+        "typos": {
+            "strength": "one edit", "seed": 3, "rows": 1200, "metric": "roc_auc", "value": 0.5,
+            "clean": 0.75, "drop": 0.25, "interval": interval, "trained_with": True,
+        }
+    }  # fmt: skip
+    figures["errors"] = {
+        "confused": [{"expected": "a", "given": "b", "rows": 7, "examples": ["x | y", "z"]}],
+        "false_positive_clusters": [{"terms": ["kill", "process"], "rows": 5, "examples": ["k"]}],
+    }
+    report = write_report(meta(JAILBREAK), figures, [], "x")
+    assert "ROC-AUC of the same 1,200 rows written differently, seed 3." in report
+    assert rows_of(report, "Perturbations")[2] == [
+        "typos (trained with)", "one edit", "0.7500", "0.5000", "0.2500 to 0.7500", "0.2500",
+    ]  # fmt: skip
+    assert rows_of(report, "Confused pairs")[2] == ["a", "b", "7", "x \\| y / z"]
+    assert rows_of(report, "False positives")[2] == ["kill, process", "5", "k"]
+
+
+def test_errors_of_spans_are_counted_by_kind_and_type():
+    kinds = {"missed": 2, "wrong type": 0, "boundary": 1, "spurious": 0}
+    examples = [Example("Ann", spans=(Span(0, 3, "PERSON"),))]
+    figures = score(PII, examples, [Prediction("pii", None, 0.0)])
+    figures["errors"] = {"counts": kinds, "by_type": {"PERSON": kinds}}
+    report = write_report(meta(PII), figures, [], "x")
+    assert rows_of(report, "Errors by kind")[0] == ["type", *kinds]
+    assert rows_of(report, "Errors by kind")[3] == ["PERSON", "2", "0", "1", "0"]
+    figures["errors"] = {"counts": dict.fromkeys(kinds, 0), "by_type": {}}
+    assert "Errors by kind" not in write_report(meta(PII), figures, [], "x")
 
 
 def test_a_headline_that_cannot_be_measured_is_said(figures):

@@ -7,8 +7,10 @@ from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
 from pointsman.core.types import Example
 from pointsman.data.encode import Window
+from pointsman.data.perturb import names_for
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.pipeline.encoding import Encoded, metric_function
-from pointsman.pipeline.evaluate import evaluate
+from pointsman.pipeline.evaluate import evaluate, texts_to_answer
 from pointsman.runtime.predictor import Predictor, Reading
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
@@ -26,19 +28,27 @@ class Says(Predictor):
         self._index = 0 if spec.level == "token" else spec.labels.index(label)
 
     def read(self, texts, *, progress=None):
-        window = Window([2, 9, 3], [(0, 1)], 1)
+        if progress is not None:
+            progress(len(texts))
+        return [self._reading(text, len(text.split())) for text in texts]
+
+    def _reading(self, text, words):
+        window = Window([2, *[9] * words, 3], [(0, 1)] * words, 1)
         logits = np.zeros(len(self.meta.labels), dtype=np.float32)
         logits[self._index] = 40
         if self.task.level == "token":
-            logits = np.tile(logits, (3, 1))
-        return [Reading(text, (window,), (logits,)) for text in texts]
+            logits = np.tile(logits, (words + 2, 1))
+        return Reading(text, (window,), (logits,))
 
 
 def test_a_slice_of_a_detector_is_how_much_of_it_is_flagged():
     rows = [Example("a", "benign"), Example("b", "jailbreak")]
     slices = {"harmful": [Example("c", "benign")] * 3, "none": []}
     figures = evaluate(Says(JAILBREAK, "jailbreak"), rows, slices=slices).figures
-    assert figures["slices"] == {"harmful": {"rows": 3, "flagged": 1.0}}
+    assert list(figures["slices"]) == ["harmful"]
+    harmful = figures["slices"]["harmful"]
+    assert harmful["rows"] == 3 and harmful["by"] == "kept out" and harmful["few"]
+    assert harmful["metric"] == "flagged" and harmful["value"] == harmful["flagged"] == 1.0
 
 
 def test_a_slice_of_another_task_is_scored():
@@ -53,7 +63,52 @@ def test_a_slice_of_another_task_is_scored():
 def test_a_slice_of_a_token_task_is_scored():
     slices = {"clean": [Example("c"), Example("d")]}
     figures = evaluate(Says(PII, None), [Example("a")], slices=slices).figures
-    assert figures["slices"]["clean"] == {"rows": 2, "span_f1": 0.0, "clean_share": 1.0}
+    clean = figures["slices"]["clean"]
+    assert clean["rows"] == 2 and clean["metric"] == "clean_share" and clean["value"] == 1.0
+
+
+def test_slices_of_the_test_rows_stand_beside_the_kept_out_ones():
+    rows = [Example("a", "law", source="x"), Example("a b c d e f g h i", "math", source="y")]
+    figures = evaluate(Says(CATEGORY, "law"), rows, slices={"far": [Example("c", "law")]}).figures
+    assert list(figures["slices"]) == [
+        "source: x", "source: y", "length: 1-8 tokens", "length: 9-32 tokens", "far",
+    ]  # fmt: skip
+    assert "perturbations" not in figures
+
+
+def test_perturbations_run_when_they_are_asked_for():
+    rows = [Example("a plain text", "law"), Example("another one", "math")]
+    options = EvaluateOptions(perturbations=("typos", "rot13"))
+    predictor = Says(CATEGORY, "law")
+    predictor.meta = predictor.meta.model_copy(
+        update={"recipe": {"train": {"augment": {"typos": 0.2}}}}
+    )
+    figures = evaluate(predictor, rows, perturbations=options).figures
+    assert list(figures["perturbations"]) == ["typos", "rot13"]
+    assert figures["perturbations"]["rot13"]["clean"] == 0.5
+    assert figures["perturbations"]["typos"]["trained_with"]
+    assert not figures["perturbations"]["rot13"]["trained_with"]
+
+
+@pytest.mark.parametrize("options", [None, EvaluateOptions(), EvaluateOptions(rows=2)])
+def test_progress_reaches_what_was_announced(options):
+    rows = [Example("a", "law"), Example("b", "math"), Example("c", "law")]
+    slices, done = {"far": rows[:2]}, []
+    evaluate(
+        Says(CATEGORY, "law"), rows, slices=slices, perturbations=options, progress=done.append
+    )
+    asked = 0 if options is None else min(3, options.rows) * len(names_for("sequence"))
+    assert sum(done) == texts_to_answer(CATEGORY, rows, slices, options) == 5 + asked
+
+
+def test_an_account_of_the_errors_is_kept():
+    rows = [Example("a", "law"), Example("mail me: ann@example.org", "math")]
+    (pair,) = evaluate(Says(CATEGORY, "law"), rows).figures["errors"]["confused"]
+    assert pair == {
+        "expected": "math", "given": "law", "rows": 1, "examples": ["mail me: [...]"],
+    }  # fmt: skip
+    (pair,) = evaluate(Says(CATEGORY, "law"), rows, reveal=True).figures["errors"]["confused"]
+    assert pair["examples"] == ["mail me: ann@example.org"]
 
 
 def test_nothing_to_evaluate_is_an_error():

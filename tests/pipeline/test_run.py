@@ -83,6 +83,40 @@ def test_kinds_kept_out_of_training_are_a_slice(demo):
     assert not [row for row in (*data.train, *data.test) if row.kind == "harmful"]
 
 
+def test_slices_and_perturbations_are_in_the_bundles_figures(demo):
+    metrics = read_bundle(demo / "run" / "pii" / "bundle").metrics
+    assert "base64" not in metrics["perturbations"] and "typos" in metrics["perturbations"]
+    padding = metrics["perturbations"]["padding"]
+    assert padding["rows"] == metrics["rows"] and not padding["trained_with"]
+    assert padding["drop"] == pytest.approx(metrics["span_f1"] - padding["value"])
+    assert metrics["perturbations"]["lowercase"]["drop"] == 0  # the tiny backbone knows no case
+    assert set(metrics["errors"]["counts"]) == {"missed", "wrong type", "boundary", "spurious"}
+
+
+def test_augmentation_is_counted_in_the_bundle_and_part_of_the_run(place, backbones):
+    options = {**QUICK, "augment": {"typos": 0.5, "uppercase": 0.1}}
+    recipe = write_recipe(
+        place, backbones["bert"], [task("jailbreak", train=options)], evaluate={"rows": 4}
+    )
+    (bundle,), lines = run(recipe)
+    meta = read_bundle(bundle)
+    rows = len(load_prepared(place / "run" / "jailbreak" / "data").train)
+    facts = meta.provenance["encoding"]["train"]
+    copies = {"typos": round(rows / 2), "uppercase": round(rows / 10)}
+    assert facts["augmented"] == copies and facts["rows"] == rows + sum(copies.values())
+    assert "augmented" not in meta.provenance["encoding"]["validation"]
+    assert f"  with perturbed copies: {copies['typos']} typos, {copies['uppercase']} uppercase" in (
+        lines
+    )
+    assert meta.metrics["perturbations"]["typos"]["trained_with"]
+    assert meta.metrics["perturbations"]["rot13"]["rows"] == 4
+    plain = write_recipe(place, backbones["bert"], [task("jailbreak", train=QUICK)])
+    (other,), _ = run(plain, "output=plain", "evaluate.perturbations=[]")
+    assert "augmented" not in read_bundle(other).provenance["encoding"]["train"]
+    assert "perturbations" not in read_bundle(other).metrics
+    assert read_bundle(other).provenance["run"] != meta.provenance["run"]
+
+
 def test_a_label_map_makes_the_documents_coarse_set(demo):
     meta = read_bundle(demo / "run" / "pii" / "bundle")
     assert list(meta.task.labels) == COARSE and meta.task.label_map == PLACES

@@ -74,7 +74,8 @@ def reference(demo):
         inputs = AutoTokenizer.from_pretrained(path)(text, return_tensors="pt")
         inputs.pop("token_type_ids", None)
         with torch.no_grad():
-            return model(**inputs).logits.softmax(-1)[0].numpy()
+            logits = model(**inputs).logits / read_bundle(path).temperature
+        return logits.softmax(-1)[0].numpy()
 
     return run
 
@@ -83,7 +84,8 @@ def test_a_sequence_task_answers_what_transformers_does(detector, reference):
     for text, prediction in zip(TEXTS, detector.predict(TEXTS), strict=True):
         expected = reference("jailbreak", text)
         assert list(prediction.probabilities.values()) == pytest.approx(expected, abs=1e-5)
-        assert prediction.label == JAILBREAK.labels[int(expected[1] >= 0.5)]
+        threshold = detector.meta.thresholds["jailbreak"]
+        assert prediction.label == JAILBREAK.labels[int(expected[1] >= threshold)]
         assert prediction.score == prediction.probabilities[prediction.label]
         assert prediction.task == "jailbreak" and prediction.spans == ()
 
@@ -304,3 +306,15 @@ def test_loading_through_the_front_door(demo):
         load(demo / "run" / "jailbreak", backend="toch")
     with pytest.raises(AttributeError, match="lode"):
         pointsman.lode  # noqa: B018
+
+
+class Zeros:
+    def logits(self, rows):
+        return np.zeros((len(rows), 2), dtype=np.float32)
+
+
+def test_tokens_are_counted_over_all_windows():
+    short = Predictor(None, TextEncoder(make_tokenizer("bert"), max_length=16), Zeros())
+    whole = TextEncoder(make_tokenizer("bert"), max_length=4096).encode([LONG, "x"])
+    assert [r.tokens for r in short.read([LONG, "x"])] == [len(text[0].offsets) for text in whole]
+    assert len(whole[0][0].offsets) > 200 and len(whole[1][0].offsets) == 1

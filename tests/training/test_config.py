@@ -67,3 +67,13 @@ def test_lora_has_the_rank_of_its_task_unless_one_is_given():
 
     assert (rank().rank, rank().scale) == (32, 64)
     assert (rank(rank=12).rank, rank(rank=12).scale) == (12, 24)
+
+
+@pytest.mark.parametrize(
+    ("augment", "words"),
+    [({"typo": 0.1}, "did you mean 'typos'"), ({"typos": 0}, "typos"), ({"typos": 1.5}, "typos")],
+)
+def test_augmentation_names_known_perturbations_and_shares(augment, words):
+    assert TrainOptions(augment={"typos": 1, "padding": 0.1}).augment["typos"] == 1
+    with pytest.raises(ConfigError, match=words):
+        TrainOptions.parse({"augment": augment}, where="x")
