@@ -21,6 +21,12 @@ def train_cli(
         None, exists=True, file_okay=False, help="Local mirror of the hub."
     ),
     revision: str | None = typer.Option(None, help="Commit of the backbone on the hub."),
+    allow_leakage: bool = typer.Option(
+        False, "--allow-leakage", help="Train though validation or test rows have relatives."
+    ),
+    allow_noncommercial: bool = typer.Option(
+        False, "--allow-noncommercial", help="Train on non-commercial or unlicensed sources."
+    ),
     overrides: list[str] = typer.Option(
         [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."
     ),
@@ -29,6 +35,7 @@ def train_cli(
     from pointsman.cli.results import show_figures
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.gate import Consent
     from pointsman.pipeline.run import train_prepared
     from pointsman.training.config import TrainOptions
 
@@ -46,5 +53,6 @@ def train_cli(
         revision=revision,
         options=options,
         say=say,
+        consent=Consent(allow_leakage, allow_noncommercial),
     )
     show_figures([bundle])

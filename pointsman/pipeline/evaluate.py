@@ -95,6 +95,8 @@ def evaluate_bundle(
     predictor = load(path)
     with progress_bar("  evaluating", len(examples)) as progress:
         result = evaluate(predictor, examples, slices=slices, progress=progress)
+    if "audit" in predictor.meta.provenance:
+        result.figures["audit"] = predictor.meta.provenance["audit"]
     write_evaluation(predictor, result, out, "its test split")
     meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))

@@ -11,6 +11,7 @@ from pointsman.core.config import Closed, apply_overrides, read_yaml, suggest
 from pointsman.core.errors import ConfigError
 from pointsman.data.prepare import PrepareOptions
 from pointsman.data.sources import SOURCES, SourceRequest
+from pointsman.pipeline.gate import Consent
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -53,12 +54,22 @@ class Recipe(Closed):
     train: TrainOptions = Field(
         default_factory=lambda: TrainOptions(), description="For all tasks."
     )
+    allow_leakage: bool = Field(
+        False, description="Train though rows of validation or test have relatives in train."
+    )
+    allow_noncommercial: bool = Field(
+        False, description="Train on sources that are non-commercial or of unknown licence."
+    )
     tasks: tuple[TaskRecipe, ...] = Field(min_length=1, description="The tasks, in order.")
 
     def train_options(self, task: TaskRecipe) -> TrainOptions:
         """Return the training options of one task: the recipe's, with the task's laid over."""
         merged = _overlay(self.train.model_dump(), task.train)
         return TrainOptions.parse(merged, where=f"recipe {self.name!r}: tasks.{task.task}.train")
+
+    def consent(self) -> Consent:
+        """Return what the recipe agrees to train in spite of."""
+        return Consent(self.allow_leakage, self.allow_noncommercial)
 
     def directory(self) -> Path:
         """Return the run directory."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pointsman.bundle.layout import META, read_bundle
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
+from pointsman.data.licences import sources_to_allow
 from pointsman.data.prepare import (
     PreparedData,
     load_prepared,
@@ -21,6 +23,7 @@ from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.gate import Consent, check_licences, requested_licences
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.tasks.catalogue import load_task
@@ -40,6 +43,7 @@ def train_prepared(
     revision: str | None,
     options: TrainOptions,
     say: Say,
+    consent: Consent | None = None,
 ) -> Path:
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
 
@@ -54,6 +58,7 @@ def train_prepared(
         options,
         output,
         {"task": task, "backbone": backbone},
+        consent or Consent(),
     )
     return train_and_evaluate(request, say)
 
@@ -150,6 +155,8 @@ def plan(recipe: Recipe) -> list[str]:
             f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
             f"{options.method}, preset {options.preset} -> {recipe.directory() / spec.name}"
         )
+        for source in sources_to_allow(requested_licences(_sources(task, spec))):
+            lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
     return lines
 
 
@@ -161,8 +168,11 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
 
     Raises:
         ConfigError: If the run directory holds a run of another recipe.
+        DataError: If the data leaks or a licence forbids it, without the recipe's consent.
     """
     _check_directory(recipe)
+    for task in recipe.tasks:
+        check_licences(requested_licences(_sources(task, task.spec())), recipe.consent())
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
@@ -178,12 +188,17 @@ def _check_directory(recipe: Recipe) -> None:
         return
     if not file.is_file():
         raise ConfigError(f"{directory}: a new directory, or a run", got="other files")
-    if read_json(file) != recipe.model_dump(mode="json"):
+    if _without_consent(read_json(file)) != _without_consent(recipe.model_dump(mode="json")):
         raise ConfigError(
             f"{directory}: a new directory, or a run of this very recipe",
             got="a run of another recipe or with other overrides",
             fix="set another output (--set output=DIR), or delete the directory",
         )
+
+
+def _without_consent(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is said after a run has stopped for want of it."""
+    return {k: v for k, v in recipe.items() if k not in ("allow_leakage", "allow_noncommercial")}
 
 
 def _mirror(recipe: Recipe) -> Path | None:
@@ -217,6 +232,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
+        recipe.consent(),
     )
     return train_and_evaluate(request, say)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost
 from pointsman.core.errors import ConfigError, TrainingError
-from pointsman.core.files import read_json, sha256_file, write_text
+from pointsman.core.files import read_json, sha256_file, write_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
+from pointsman.data.prepared import AUDIT
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function
+from pointsman.pipeline.gate import Consent, check_data
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.training.config import TrainOptions, resolve
@@ -39,6 +41,7 @@ class TrainRequest:
         options: Training options as the user gave them.
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
+        consent: What of its data the user agrees to train in spite of.
     """
 
     data: PreparedData
@@ -46,6 +49,7 @@ class TrainRequest:
     options: TrainOptions
     directory: Path
     recipe: dict[str, Any]
+    consent: Consent = field(default_factory=Consent)
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
@@ -55,6 +59,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         The bundle's directory.
 
     Raises:
+        DataError: If the data leaks or a licence forbids it, without the user's consent.
         TrainingError: If the run directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
@@ -62,6 +67,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
 
     spec = request.data.spec
     encoder = _encoder(request)
+    passed = check_data(request.data, request.consent, encoder=encoder, say=say)
     training = encode_split(spec, encoder, request.data.train, every_window=spec.level == "token")
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(
@@ -81,7 +87,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     )
     _announce(request, options, training, say)
     facts = {"train": training.facts, "validation": validation.facts}
-    meta = _meta(request, options, {"encoding": facts, "run": identity})
+    meta = _meta(request, options, {"encoding": facts, "run": identity, **passed.provenance})
     outcome = train(
         Job(
             model=network.model,
@@ -97,7 +103,9 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             say=say,
         )
     )
-    return _pack(request, meta, outcome, encoder)
+    bundle = _pack(request, meta, outcome, encoder)
+    write_json(request.directory / AUDIT, passed.audit)
+    return bundle
 
 
 def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
