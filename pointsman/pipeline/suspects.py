@@ -176,9 +176,9 @@ def write_suspects(
     writer = csv.writer(lines)
     writer.writerow(COLUMNS)
     for rank, suspect in enumerate(suspects, start=1):
-        writer.writerow((
-            rank, suspect.split, suspect.row, suspect.example.source, suspect.example.label,
-            suspect.suggested, "yes" if suspect.confident else "no", f"{suspect.p_label:.4f}", f"{suspect.p_suggested:.4f}",
-            f"{suspect.margin:.4f}", shown(suspect.example),
-        ))  # fmt: skip
+        example = suspect.example
+        row = (rank, suspect.split, suspect.row, example.source, example.label, suspect.suggested)
+        figures = (suspect.p_label, suspect.p_suggested, suspect.margin)
+        sure = "yes" if suspect.confident else "no"
+        writer.writerow((*row, sure, *(f"{x:.4f}" for x in figures), shown(example)))
     write_text(path, lines.getvalue())
