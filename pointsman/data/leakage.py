@@ -113,13 +113,15 @@ def _crossing(
             held[root].add(side)
     pairs: Counter[str] = Counter()
     leaking = []
+    shared = {root for root, found in held.items() if len(found) > 1}
     for row, (root, side) in enumerate(zip(roots, sides, strict=True)):
-        below = [] if side is None else SPLITS[: SPLITS.index(side)]
-        met = [other for other in below if other in held[root]]
+        if side is None or root not in shared:
+            continue
+        met = [other for other in SPLITS[: SPLITS.index(side)] if other in held[root]]
         pairs.update(f"{side}~{other}" for other in met)
         if met:
             leaking.append(row)
-    return dict(pairs), leaking, sum(len(found) > 1 for found in held.values())
+    return dict(pairs), leaking, len(shared)
 
 
 def split_by_rows(links: Links) -> dict[str, float]:

@@ -37,7 +37,9 @@ def similarity(left: set[str], right: set[str]) -> float:
 def word_shingles(text: str) -> set[str]:
     """Return the three-word shingles of a normalised text; of a shorter one, the text itself."""
     words = text.split()
-    return {" ".join(words[i : i + _WORDS]) for i in range(max(1, len(words) - _WORDS + 1))}
+    if len(words) < _WORDS:
+        return {" ".join(words)}
+    return {f"{a} {b} {c}" for a, b, c in zip(words, words[1:], words[2:], strict=False)}
 
 
 def character_shingles(text: str) -> set[str]:
@@ -64,7 +66,7 @@ def near_duplicate_pairs(
     Yields:
         Indices (i, j) with i < j; a pair of short texts may come twice.
     """
-    short = [i for i, text in enumerate(texts) if len(normalised(text).split()) <= _SHORT]
+    short = [i for i, text in enumerate(texts) if len(text.split()) <= _SHORT]
     for places, shingles in ((range(len(texts)), word_shingles), (short, character_shingles)):
         for left, right in _candidates([texts[i] for i in places], shingles):
             pair = places[left], places[right]

@@ -81,8 +81,10 @@ def source_alone(sources: Sequence[str], classes: Sequence[Sequence[str]]) -> di
         knowing the source takes away.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for source, names in zip(sources, classes, strict=True):
-        counts[source][names[0]] += 1
+    for (source, name), number in Counter(
+        (source, names[0]) for source, names in zip(sources, classes, strict=True)
+    ).items():
+        counts[source][name] += number
     rows = max(1, len(sources))
     whole = sum(counts.values(), Counter[str]())
     majority = max(whole.values(), default=0) / rows
@@ -120,7 +122,7 @@ def telling_prefixes(
     first: dict[tuple[str, ...], int] = {}
     totals = Counter(names[0] for names in classes)
     for row, (text, names) in enumerate(zip(texts, classes, strict=True)):
-        words = tuple(normalised(text).split(maxsplit=_PREFIX)[:_PREFIX])
+        words = tuple(normalised(" ".join(text.split(maxsplit=_PREFIX)[:_PREFIX])).split(" "))
         found[words][names[0]] += 1
         first.setdefault(words, row)
     telling: list[dict[str, Any]] = []
