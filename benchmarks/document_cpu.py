@@ -19,7 +19,9 @@ from pathlib import Path
 from pointsman.bundle.layout import read_bundle
 from pointsman.data.prepare import PreparedData, load_prepared
 from pointsman.models.weights import Backbone, find_backbone
+from pointsman.pipeline.gate import Consent
 from pointsman.pipeline.steps import TrainRequest, train_and_pack
+from pointsman.pipeline.terms import Terms
 from pointsman.training.config import TrainOptions
 
 RANKS = {"category": 8, "pii": 32, "jailbreak": 12, "intent": 8}
@@ -35,8 +37,9 @@ def seconds(data: PreparedData, backbone: Backbone, options: dict[str, object]) 
     place = Path(tempfile.mkdtemp())
     settings = {**COMMON, **options, "lora": {"rank": RANKS[data.spec.name]}}
     try:
+        terms = Terms(Consent(leakage=True, noncommercial=True))  # for timing alone
         request = TrainRequest(
-            data, backbone, TrainOptions.parse(settings, where="bench"), place, {}
+            data, backbone, TrainOptions.parse(settings, where="bench"), place, {}, terms
         )
         cost = read_bundle(train_and_pack(request, lambda line: None)).cost
     finally:

@@ -120,7 +120,7 @@ def check_train(programs: Path, work: Path) -> None:
     (work / "rows.jsonl").write_text(lines, encoding="utf-8")
     pointsman = programs / "pointsman"
     prepare = [pointsman, "data", "prepare", "jailbreak", "--source", "rows.jsonl"]
-    run([*prepare, "-o", "data"], cwd=work)
+    run([*prepare, "--licence", "Apache-2.0", "-o", "data"], cwd=work)
     options = ["--set", "epochs=1", "--set", "max_length=128", "--set", "report_to=[]"]
     train = [pointsman, "train", "jailbreak", "--data", "data", "--backbone", backbone]
     run([*train, "-o", "run", *options], cwd=work)

@@ -85,7 +85,8 @@ def task(name: str, **more: Any) -> dict[str, Any]:
         "fractions": {"train": 0.7, "validation": 0.15, "test": 0.15},
     }
     return {
-        "task": name, "sources": [{"path": f"data/{name}.jsonl"}], "prepare": prepare, **more,
+        "task": name, "sources": [{"path": f"data/{name}.jsonl", "licence": "Apache-2.0"}],
+        "prepare": prepare, **more,
     }  # fmt: skip
 
 

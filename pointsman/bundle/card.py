@@ -17,6 +17,7 @@ def write_card(meta: BundleMeta) -> str:
         _figures(meta),
         _cost(meta.cost) if meta.cost else "",
         _sources(meta.provenance.get("data", {})),
+        _audit(meta.provenance),
         _use(),
     ]
     return "\n".join(part for part in parts if part)
@@ -69,6 +70,24 @@ def _sources(data: dict[str, Any]) -> str:
     return (
         f"## Data\n\n| source | origin | revision | licence |\n| --- | --- | --- | --- |\n{rows}\n"
     )
+
+
+def _audit(provenance: dict[str, Any]) -> str:
+    """Return what the audit of the training data found, what was trained in spite of first."""
+    audit, allowed = provenance.get("audit"), provenance.get("allowed", {})
+    if audit is None:
+        return ""
+    lines = []
+    if allowed.get("leakage"):
+        lines.append(
+            f"**Trained with known leakage:** {allowed['leakage']} rows of validation and test "
+            "have a relative in another split, so the figures above are too good.\n"
+        )
+    if allowed.get("sources"):
+        named = ", ".join(f"{s['name']} ({s['licence']})" for s in allowed["sources"])
+        lines.append(f"**Trained on non-commercial or unlicensed sources:** {named}.\n")
+    lines += [f"- {finding}" for finding in audit["findings"]]
+    return "## Data audit\n\n" + ("\n".join(lines) or "Nothing found.") + "\n"
 
 
 def _origin(source: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ def prepare_cli(
     limit: int | None = typer.Option(None, min=1, help="At most so many rows of each source."),
     on_bad_row: str = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    licence: str | None = typer.Option(None, help="SPDX identifier, for local files."),
     labels: list[str] = typer.Option([], "--label", help="Keep this label only. Repeatable."),
     label_map: list[str] = typer.Option([], "--label-map", help="OLD=NEW, to merge labels."),
     positive_kinds: list[str] = typer.Option(
@@ -44,7 +45,7 @@ def prepare_cli(
         known = ", ".join(spec.sources) or "none in the catalogue"
         raise ConfigError(f"a --source for {spec.name}", fix=f"{known}; or a local file")
     named = parse_pairs(columns, option="--column")
-    requests = source_requests(source, limit=limit, columns=named)
+    requests = source_requests(source, limit=limit, columns=named, licence=licence)
     values = {"on_bad_row": on_bad_row, "mirror": None if mirror is None else str(mirror)}
     options = PrepareOptions.parse(apply_overrides(values, overrides), where="options")
     manifest = prepare(spec, requests, output, options=options, progress=say)

@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from pointsman import __version__
-from pointsman.cli import calibrate, classify, data, evaluate, run, tasks, train
+from pointsman.cli import audit, calibrate, classify, data, evaluate, run, tasks, train
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
 
@@ -20,11 +20,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Prepare data for training.", no_args_is_help=True)
+data_app = typer.Typer(help="Prepare and audit data.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 app.command("tasks")(tasks.tasks_cli)
 data_app.command("prepare")(data.prepare_cli)
+data_app.command("audit")(audit.audit_cli)
+data_app.command("suspects")(audit.suspects_cli)
 app.command("train")(train.train_cli)
 app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)

@@ -30,23 +30,30 @@ def parse_pairs(pairs: Sequence[str], *, option: str) -> dict[str, str]:
 
 
 def source_requests(
-    names: Sequence[str], *, limit: int | None, columns: dict[str, str]
+    names: Sequence[str], *, limit: int | None, columns: dict[str, str], licence: str | None = None
 ) -> list[SourceRequest]:
     """Return the requests for sources, each a name or a local file or directory.
 
     Raises:
-        ConfigError: If one names a file that is not there, or columns are named and no file is.
+        ConfigError: If one names a file that is not there, or columns or a licence have none.
     """
     from pointsman.core.errors import ConfigError
 
-    requests = [source_request(name, limit=limit, columns=columns) for name in names]
-    if columns and not any(request.path for request in requests):
-        raise ConfigError("a local file, for --column", got=", ".join(names))
+    requests = [
+        source_request(name, limit=limit, columns=columns, licence=licence) for name in names
+    ]
+    for option, value in (("--column", columns), ("--licence", licence)):
+        if value and not any(request.path for request in requests):
+            raise ConfigError(f"a local file, for {option}", got=", ".join(names))
     return requests
 
 
 def source_request(
-    name: str, *, limit: int | None = None, columns: dict[str, str] | None = None
+    name: str,
+    *,
+    limit: int | None = None,
+    columns: dict[str, str] | None = None,
+    licence: str | None = None,
 ) -> SourceRequest:
     """Return the request for a source's name, or for a local file or directory.
 
@@ -61,7 +68,7 @@ def source_request(
     if name in SOURCES:
         values["name"] = name
     elif Path(name).exists():
-        values |= {"path": name, "columns": columns or {}}
+        values |= {"path": name, "columns": columns or {}, "licence": licence}
     elif name.endswith(FILE_SUFFIXES) or "/" in name:
         raise ConfigError(f"a file or directory at {name}", got="no such file")
     else:

@@ -14,6 +14,12 @@ def run_cli(
     overrides: list[str] = typer.Option(
         [], "--set", help="Override a key, as in --set backbone=modernbert-base."
     ),
+    allow_leakage: bool = typer.Option(
+        False, "--allow-leakage", help="Train though validation or test rows have relatives."
+    ),
+    allow_noncommercial: bool = typer.Option(
+        False, "--allow-noncommercial", help="Train on non-commercial or unlicensed sources."
+    ),
     dry_run: bool = typer.Option(False, "--dry-run", help="Check the recipe and print the plan."),
 ) -> None:
     """Prepare, train, evaluate and pack every task of a recipe; run again to resume."""
@@ -21,7 +27,9 @@ def run_cli(
     from pointsman.pipeline.recipe import load_recipe
     from pointsman.pipeline.run import plan, run_recipe
 
-    loaded = load_recipe(recipe, tuple(overrides))
+    flags = {"allow_leakage": allow_leakage, "allow_noncommercial": allow_noncommercial}
+    said = [f"{name}=true" for name, given in flags.items() if given]
+    loaded = load_recipe(recipe, (*overrides, *said))
     if dry_run:
         for line in plan(loaded):
             OUT.print(line, markup=False, soft_wrap=True)

@@ -24,6 +24,12 @@ def train_cli(
     at: str | None = typer.Option(
         None, help="Operating point of the thresholds, as in fpr=0.01; the task's own."
     ),
+    allow_leakage: bool = typer.Option(
+        False, "--allow-leakage", help="Train though validation or test rows have relatives."
+    ),
+    allow_noncommercial: bool = typer.Option(
+        False, "--allow-noncommercial", help="Train on non-commercial or unlicensed sources."
+    ),
     overrides: list[str] = typer.Option(
         [], "--set", help="Any training option, as in --set epochs=3 --set lora.alpha=32."
     ),
@@ -35,7 +41,9 @@ def train_cli(
     from pointsman.core.errors import ConfigError
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.models.weights import find_backbone
+    from pointsman.pipeline.gate import Consent
     from pointsman.pipeline.run import train_prepared
+    from pointsman.pipeline.terms import Terms
     from pointsman.training.config import TrainOptions
 
     lora = {} if rank is None else {"rank": rank}
@@ -49,8 +57,11 @@ def train_cli(
         output,
         find=lambda: find_backbone(backbone, mirror=mirror, revision=revision),
         options=options,
-        at=at,
-        evaluation=EvaluateOptions() if perturb else EvaluateOptions(perturbations=()),
+        terms=Terms(
+            Consent(allow_leakage, allow_noncommercial),
+            at,
+            EvaluateOptions() if perturb else EvaluateOptions(perturbations=()),
+        ),
         say=say,
     )
     show_figures([bundle])

@@ -13,6 +13,7 @@ from pointsman.tasks.spec import TaskSpec
 
 _LISTED = 100
 _LISTED_PLACES = 10
+_TEMPLATE_WORDS = 3
 _KEPT_OUT = "(kept out of training)"
 
 
@@ -125,7 +126,7 @@ class Groups:
 def group_rows(
     examples: Sequence[Example], *, threshold: float | None = THRESHOLD
 ) -> tuple[list[int], dict[str, Any]]:
-    """Return the group of every row: given groups, merged where near-duplicates link them.
+    """Return the group of every row: given groups, merged by templates and near-duplicates.
 
     Args:
         examples: Rows without exact duplicates.
@@ -140,6 +141,7 @@ def group_rows(
         if example.group is not None:
             groups.join(first.setdefault(example.group, index), index)
     given = len(set(groups.roots()))
+    _join_templates(examples, groups)
     if threshold is not None:
         texts = [example.text for example in examples]
         for left, right in near_duplicate_pairs(texts, threshold=threshold, skip=groups.together):
@@ -154,6 +156,32 @@ def group_rows(
         "largest_group": max(sizes.values(), default=0),
         "rows_of_official_test_near_train": leaking_rows(examples, roots),
     }
+
+
+def template_of(example: Example) -> str | None:
+    """Return what is left of a text when its spans are taken out, or None if that is too little.
+
+    Texts that were made from one template differ in their spans alone, whether or not anybody
+    says so. What has fewer than three words of its own is no template.
+    """
+    if not example.spans:
+        return None
+    pieces, position = [], 0
+    for span in example.spans:
+        pieces += [example.text[position : span.start], f" [{span.label}] "]
+        position = span.end
+    rest = [*pieces[::2], example.text[position:]]
+    if len(" ".join(rest).split()) < _TEMPLATE_WORDS:
+        return None
+    return normalised("".join([*pieces, example.text[position:]]))
+
+
+def _join_templates(examples: Sequence[Example], groups: Groups) -> None:
+    first: dict[str, int] = {}
+    for index, example in enumerate(examples):
+        template = template_of(example)
+        if template is not None:
+            groups.join(first.setdefault(template, index), index)
 
 
 def leaking_rows(examples: Sequence[Example], groups: Sequence[int]) -> int:

@@ -18,6 +18,7 @@ from pointsman.core.files import atomic_directory, write_jsonl
 from pointsman.core.texts import MAX_CHARS
 from pointsman.core.types import SPLITS, Example
 from pointsman.data.dedupe import drop_duplicates, group_rows
+from pointsman.data.leakage import OnLeakage, repair_splits
 from pointsman.data.neardup import THRESHOLD
 from pointsman.data.prepared import (
     FORMAT,
@@ -72,6 +73,11 @@ class PrepareOptions(Closed):
         default="stop", description="Stop at the first bad row, or skip and list them."
     )
     max_chars: PositiveInt = Field(default=MAX_CHARS, description="Longest text, in code points.")
+    on_leakage: OnLeakage = Field(
+        default="repair",
+        description="Where official splits share a group: `repair` moves the group to the most "
+        "protected of its splits (test, then validation), `stop` ends the run.",
+    )
     near_duplicate_threshold: float | None = Field(
         default=THRESHOLD, gt=0, le=1, description="Least Jaccard similarity; null: look for none."
     )
@@ -150,9 +156,13 @@ def prepare(
     samples = _sample(pool, spec, options, say)
     groups, near = group_rows(pool.examples, threshold=options.near_duplicate_threshold)
     say(f"{near['groups']} groups in {len(pool.examples)} rows")
+    pool.examples, repair = repair_splits(pool.examples, groups, on_leakage=options.on_leakage)
+    if repair["rows_moved"]:
+        say(f"official splits leak: {repair['rows_moved']} rows moved to the side of their group")
     rows = _divide(pool, groups, spec, options)
     manifest = _head(spec, options, rows) | pool.report()
     manifest |= {"duplicates": unique.report(), "near_duplicates": near, "samples": samples}
+    manifest["leakage"] = repair
     with atomic_directory(out_dir) as folder:
         write_prepared(folder, rows, manifest)
         write_jsonl(folder / SKIPPED, pool.skipped)

@@ -19,6 +19,7 @@ FORMAT = "pointsman.prepared/1"
 MANIFEST = "manifest.json"
 SKIPPED = "skipped.jsonl"
 SLICES = "slices"
+AUDIT = "audit.json"  # written by `pointsman data audit`
 _KEYS = ("task", "hashes", "counts", "sources", "seed")  # what training reads of a manifest
 
 
@@ -53,7 +54,7 @@ def check_output(out_dir: Path) -> None:
         return
     if not out_dir.is_dir():
         raise ConfigError(f"{out_dir}: a directory to write to", got="a file")
-    ours = {MANIFEST, SKIPPED, SLICES, *(f"{split}.jsonl" for split in SPLITS)}
+    ours = {MANIFEST, SKIPPED, SLICES, AUDIT, *(f"{split}.jsonl" for split in SPLITS)}
     inside = sorted(path.name for path in out_dir.iterdir())
     if is_prepared(out_dir):  # to be replaced whole: a run that was put into it would be lost
         inside = [name for name in inside if name not in ours]

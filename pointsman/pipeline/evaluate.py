@@ -156,6 +156,8 @@ def evaluate_bundle(
         result = evaluate(
             predictor, examples, slices=slices, perturbations=perturbations, progress=progress
         )
+    if "audit" in predictor.meta.provenance:
+        result.figures["audit"] = predictor.meta.provenance["audit"]
     write_evaluation(predictor, result, out, "its test split")
     meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))

@@ -14,6 +14,8 @@ from pointsman.data.prepare import PrepareOptions
 from pointsman.data.sources import SOURCES, SourceRequest
 from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.evaluation.thresholds import parse_rule
+from pointsman.pipeline.gate import Consent
+from pointsman.pipeline.terms import Terms
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -62,12 +64,26 @@ class Recipe(Closed):
     evaluate: EvaluateOptions = Field(
         default_factory=lambda: EvaluateOptions(), description="For all tasks."
     )
+    allow_leakage: bool = Field(
+        False, description="Train though rows of validation or test have relatives in train."
+    )
+    allow_noncommercial: bool = Field(
+        False, description="Train on sources that are non-commercial or of unknown licence."
+    )
     tasks: tuple[TaskRecipe, ...] = Field(min_length=1, description="The tasks, in order.")
 
     def train_options(self, task: TaskRecipe) -> TrainOptions:
         """Return the training options of one task: the recipe's, with the task's laid over."""
         merged = _overlay(self.train.model_dump(), task.train)
         return TrainOptions.parse(merged, where=f"recipe {self.name!r}: tasks.{task.task}.train")
+
+    def consent(self) -> Consent:
+        """Return what of its data the recipe agrees to train in spite of."""
+        return Consent(self.allow_leakage, self.allow_noncommercial)
+
+    def terms(self, task: TaskRecipe) -> Terms:
+        """Return what holds around the training of one task."""
+        return Terms(self.consent(), task.at, self.evaluate)
 
     def directory(self) -> Path:
         """Return the run directory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pointsman.bundle.layout import META, read_bundle
 from pointsman.bundle.meta import BundleMeta
@@ -11,6 +12,7 @@ from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
+from pointsman.data.licences import sources_to_allow
 from pointsman.data.prepare import (
     PreparedData,
     load_prepared,
@@ -20,14 +22,15 @@ from pointsman.data.prepared import is_prepared, missing_splits
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
-from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.evaluation.thresholds import Rule
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.gate import check_licences, requested_licences
 from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
+from pointsman.pipeline.terms import Terms
 from pointsman.runtime.predictor import load
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
@@ -43,8 +46,7 @@ def train_prepared(
     *,
     find: Callable[[], Backbone],
     options: TrainOptions,
-    at: str | None = None,
-    evaluation: EvaluateOptions | None = None,
+    terms: Terms | None = None,
     say: Say,
 ) -> Path:
     """Train a task's model from prepared data, pack it and evaluate it on the test split.
@@ -55,8 +57,7 @@ def train_prepared(
         output: Run directory.
         find: Gives the backbone; asked once the data and the directory will do.
         options: Training options.
-        evaluation: What is asked of the bundle beside its test split.
-        at: Operating point of the thresholds; the task's own when None.
+        terms: What holds around the training.
         say: Prints a line of news.
 
     Raises:
@@ -71,8 +72,7 @@ def train_prepared(
         options,
         output,
         {"task": task, "backbone": backbone.name},
-        evaluation=evaluation or EvaluateOptions(),
-        at=at,
+        terms or Terms(),
     )
     return train_and_evaluate(request, say)
 
@@ -109,7 +109,7 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
             got=f"none in {' and '.join(empty)}",
             fix="give each a share with `fractions`, or a file with `files`",
         )
-    rule = rule_for(data.spec, request.at)  # before hours of training, not after
+    rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
     bundle = train_and_pack(request, say)
     _calibrate_once(bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
@@ -117,7 +117,7 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
         bundle,
         request.data.test,
         slices=request.data.slices,
-        perturbations=request.evaluation,
+        perturbations=request.terms.evaluation,
         out=request.directory,
     )
     return bundle
@@ -198,6 +198,8 @@ def plan(recipe: Recipe) -> list[str]:
             f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
             f"{options.method}, preset {options.preset} -> {recipe.directory() / spec.name}"
         )
+        for source in sources_to_allow(requested_licences(_sources(task, spec))):
+            lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
     return lines
 
 
@@ -209,8 +211,11 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
 
     Raises:
         ConfigError: If the run directory holds a run of another recipe.
+        DataError: If the data leaks or a licence forbids it, without the recipe's consent.
     """
     _check_directory(recipe)
+    for task in recipe.tasks:
+        check_licences(requested_licences(_sources(task, task.spec())), recipe.consent())
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
@@ -226,12 +231,17 @@ def _check_directory(recipe: Recipe) -> None:
         return
     if not file.is_file():
         raise ConfigError(f"{directory}: a new directory, or a run", got="other files")
-    if read_json(file) != recipe.model_dump(mode="json"):
+    if _without_consent(read_json(file)) != _without_consent(recipe.model_dump(mode="json")):
         raise ConfigError(
             f"{directory}: a new directory, or a run of this very recipe",
             got="a run of another recipe or with other overrides",
             fix="set another output (--set output=DIR), or delete the directory",
         )
+
+
+def _without_consent(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is said after a run has stopped for want of it."""
+    return {k: v for k, v in recipe.items() if k not in ("allow_leakage", "allow_noncommercial")}
 
 
 def _mirror(recipe: Recipe) -> Path | None:
@@ -265,8 +275,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
-        evaluation=recipe.evaluate,
-        at=task.at,
+        recipe.terms(task),
     )
     return train_and_evaluate(request, say)
 

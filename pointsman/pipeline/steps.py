@@ -14,15 +14,17 @@ from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost
 from pointsman.core.errors import ConfigError, TrainingError
-from pointsman.core.files import read_json, sha256_file, write_text
+from pointsman.core.files import read_json, sha256_file, write_json, write_text
 from pointsman.data.augment import augment
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData
-from pointsman.evaluation.perturbed import EvaluateOptions
+from pointsman.data.prepared import AUDIT
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function, row_weights
+from pointsman.pipeline.gate import check_data
+from pointsman.pipeline.terms import Terms
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.training.config import TrainOptions, resolve
@@ -41,8 +43,7 @@ class TrainRequest:
         options: Training options as the user gave them.
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
-        evaluation: What is asked of the bundle beside its test split.
-        at: The operating point that the thresholds are chosen for; the task's own when None.
+        terms: What holds around the training.
     """
 
     data: PreparedData
@@ -50,8 +51,7 @@ class TrainRequest:
     options: TrainOptions
     directory: Path
     recipe: dict[str, Any]
-    evaluation: EvaluateOptions = field(default_factory=EvaluateOptions)
-    at: str | None = None
+    terms: Terms = field(default_factory=Terms)
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
@@ -61,6 +61,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         The bundle's directory.
 
     Raises:
+        DataError: If the data leaks or a licence forbids it, without the user's consent.
         TrainingError: If the run directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
@@ -68,6 +69,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
 
     spec = request.data.spec
     encoder = _encoder(request)
+    passed = check_data(request.data, request.terms.consent, encoder=encoder, say=say)
     training = _encode_training(request, encoder)
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(
@@ -87,7 +89,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     )
     _announce(request, options, training, say)
     facts = {"train": training.facts, "validation": validation.facts}
-    meta = _meta(request, options, {"encoding": facts, "run": identity})
+    meta = _meta(request, options, {"encoding": facts, "run": identity, **passed.provenance})
     outcome = train(
         Job(
             model=network.model,
@@ -104,7 +106,9 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             weights=row_weights(training, options.source_power),
         )
     )
-    return _pack(request, meta, outcome, encoder)
+    bundle = _pack(request, meta, outcome, encoder)
+    write_json(request.directory / AUDIT, passed.audit)
+    return bundle
 
 
 def _encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:

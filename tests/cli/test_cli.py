@@ -331,6 +331,7 @@ def test_evaluate_takes_prepared_data(pointsman, demo, bundles, tmp_path):
     data = demo / "run" / "jailbreak" / "data"
     assert pointsman("evaluate", bundles[0], "--data", data, "-o", tmp_path).code == 0
     old = json.loads((demo / "run" / "jailbreak" / "metrics.json").read_text())
+    assert old.pop("audit")["leakage"] == 0  # it tells of what the bundle was trained on
     assert json.loads((tmp_path / "metrics.json").read_text()) == old
 
 
@@ -441,7 +442,7 @@ def prepared(demo):
 def test_prepare_then_train(pointsman, backbones, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = write_rows(tmp_path / "rows.jsonl", jailbreak_rows(60))
-    options = ("--set", "near_duplicate_threshold=null", "-o", "data")
+    options = ("--set", "near_duplicate_threshold=null", "--licence", "Apache-2.0", "-o", "data")
     result = pointsman("data", "prepare", "jailbreak", "--source", rows, *options)
     assert result.code == 0 and "train" in result.out, result.err
     arguments = ("train", "jailbreak", "--data", "data", "--backbone", backbones["bert"], "-o", "out", *QUICK)  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections import Counter
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.core.types import Example, Span
+from pointsman.data import neardup
 from pointsman.data.dedupe import Groups, drop_duplicates, group_rows
 from pointsman.data.neardup import (
     character_shingles,
@@ -113,6 +116,57 @@ def test_verdicts_are_true_similarities():
         a, b = normalised(texts[left]), normalised(texts[right])
         best = max(similarity(f(a), f(b)) for f in (word_shingles, character_shingles))
         assert best >= 0.7
+
+
+def families(count, words, seed=0):
+    """Texts in families: each a few words away from its first."""
+    draw = random.Random(seed)
+    texts = []
+    for number in range(count):
+        own = [f"w{draw.randrange(10**6)}" for _ in range(words)]
+        if number % 3:
+            own = [*texts[-1].split()]
+            own[draw.randrange(words)] = f"w{draw.randrange(10**6)}"
+        texts.append(" ".join(own))
+    return texts
+
+
+@pytest.mark.parametrize("words", [8, 30, 60])
+def test_no_pair_is_missed_and_none_is_made_up(words):
+    """Against every pair, one by one; the texts fill more than one block of signatures."""
+    texts = families(150, words)
+    expected = set()
+    for left, right in itertools.combinations(range(len(texts)), 2):
+        a, b = texts[left], texts[right]
+        ways = (word_shingles, character_shingles) if words <= 12 else (word_shingles,)
+        if max(similarity(way(a), way(b)) for way in ways) >= 0.7:
+            expected.add((left, right))
+    assert expected
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neardup, "_CHUNK", 64)
+        assert set(near_duplicate_pairs(texts)) == expected
+
+
+def test_pairs_come_once_and_known_ones_are_skipped():
+    texts = [f"{LONG} {number}" for number in range(6)]
+    pairs = list(near_duplicate_pairs(texts))
+    assert len(pairs) == len(set(pairs)) == 15
+    assert all(left < right for left, right in pairs)
+    assert list(near_duplicate_pairs(texts, skip=lambda left, right: left == 0)) == [
+        pair for pair in near_duplicate_pairs(texts) if pair[0]
+    ]
+
+
+@pytest.mark.parametrize("texts", [[], ["alone"], ["", " "]])
+def test_few_texts(texts):
+    assert set(near_duplicate_pairs(texts)) <= {(0, 1)}
+
+
+def test_shingles_of_few_words():
+    assert word_shingles("one") == {"one"}
+    assert word_shingles("one two") == {"one two"}
+    assert word_shingles("one two three") == {"one two three"}
+    assert word_shingles("a b c d") == {"a b c", "b c d"}
 
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))

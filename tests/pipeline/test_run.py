@@ -308,6 +308,7 @@ def test_an_own_task_runs_from_two_files_and_no_code(place, backbones):
             writer.writerow([row["text"], mood])
     source = {
         "path": "mood.csv",
+        "licence": "Apache-2.0",
         "columns": {"text": "said", "label": "how"},
         "label_map": {"cross": "angry"},
     }
@@ -327,7 +328,7 @@ def test_an_own_task_that_was_changed_since_is_refused(place, backbones):
         for row in jailbreak_rows(60)
     ]
     write_rows(place / "data" / "mood.jsonl", rows)
-    sources = [{"path": "data/mood.jsonl"}]
+    sources = [{"path": "data/mood.jsonl", "licence": "Apache-2.0"}]
     recipe = write_recipe(
         place, backbones["bert"], [task("mood.yaml", sources=sources, train=QUICK)]
     )
@@ -416,7 +417,8 @@ def test_a_validation_split_that_cannot_pick_a_checkpoint_is_said_before_trainin
         if row["kind"] == "benign" and number % 3 == 0:
             row["split"] = "validation"  # benign rows alone: no ROC-AUC
     write_rows(place / "data" / "jailbreak.jsonl", rows)
-    sources = [{"path": "data/jailbreak.jsonl", "split_field": "split"}]
+    own = {"path": "data/jailbreak.jsonl", "licence": "Apache-2.0"}
+    sources = [{**own, "split_field": "split"}]
     recipe = write_recipe(place, backbones["bert"], [task("jailbreak", sources=sources)])
     with pytest.raises(DataError, match="roc_auc"):
         run(recipe)
@@ -462,7 +464,7 @@ def test_a_mirror_of_one_task_is_used(place, backbones):
     wrong = {**task("jailbreak")["prepare"], "mirror": str(place / "nowhere")}
     tasks = [task("jailbreak", sources=[{"name": "toxic_chat"}], prepare=wrong)]
     with pytest.raises(SourceError, match="nowhere"):
-        run(write_recipe(place, backbones["bert"], tasks))
+        run(write_recipe(place, backbones["bert"], tasks, allow_noncommercial=True))
 
 
 def test_a_mirror_that_is_not_there_is_said(place, backbones):
