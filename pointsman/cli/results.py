@@ -52,3 +52,7 @@ def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
             columns = list(next(iter(table.values())))
             rows = [(label, *(row[c] for c in columns)) for label, row in table.items()]
             show_table("", (what, *columns), rows)
+    if "postprocess" in figures:
+        effect = figures["postprocess"]
+        rows = [(title(k), effect["without"].get(k), v) for k, v in effect["with"].items()]
+        show_table("Post-processing", ("metric", "without", "with"), rows)

@@ -111,6 +111,8 @@ class Prediction:
         probabilities: Probability of every label of a sequence task, in label order.
         spans: Spans of a token task, in text order.
         tools: Tools that the chosen label stands for.
+        unprocessed: Spans as they were before post-processing, where there was any; for
+            measuring what it does, and no part of the JSON form.
     """
 
     task: str
@@ -119,6 +121,7 @@ class Prediction:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     spans: tuple[PredictedSpan, ...] = ()
     tools: tuple[str, ...] = ()
+    unprocessed: tuple[PredictedSpan, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, leaving out what the task does not have."""

@@ -13,6 +13,7 @@ from pointsman.core.errors import DataError
 from pointsman.core.files import write_json, write_text
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
+from pointsman.evaluation.postprocessing import postprocessing_effect
 from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import scalars, score
 from pointsman.pipeline.progress import progress_bar
@@ -52,6 +53,9 @@ def evaluate(
     spec = predictor.task
     predictions = predictor.predict([e.text for e in examples], progress=progress)
     figures = score(spec, examples, predictions)
+    effect = postprocessing_effect(spec, examples, predictions)
+    if effect is not None:
+        figures["postprocess"] = effect
     if slices:
         figures["slices"] = {name: _slice(predictor, rows) for name, rows in slices.items() if rows}
     if spec.level == "token":

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.bundle.layout import find_bundles, read_bundle
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta
 from pointsman.core.errors import ConfigError, PointsmanError, is_out_of_memory
 from pointsman.core.texts import find_fault
-from pointsman.core.types import Prediction
+from pointsman.core.types import PredictedSpan, Prediction
 from pointsman.data.encode import TextEncoder, Window
 from pointsman.runtime.backend import Backend, load_backend
 from pointsman.runtime.decode import decode_spans
+from pointsman.runtime.postprocess import postprocess as apply_steps
+from pointsman.runtime.postprocess import steps_for
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
 from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
@@ -161,7 +164,7 @@ def to_prediction(
             probabilities = pool_words(probabilities, offsets, text)
         spans = decode_spans(probabilities, offsets, text, spec.labels)
         kept = tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
-        return Prediction(spec.name, None, max((s.score for s in kept), default=0.0), spans=kept)
+        return refine(meta, text, Prediction(spec.name, None, surest(kept), spans=kept))
     merged = merge_sequence(softmax(np.stack(list(logits)) / meta.temperature), windows, spec)
     label = choose_label(merged, meta)
     return Prediction(
@@ -173,6 +176,19 @@ def to_prediction(
     )
 
 
+def refine(meta: BundleMeta, text: str, prediction: Prediction) -> Prediction:
+    """Return a token task's prediction after the post-processing that the bundle asks for."""
+    if not steps_for(meta.task.labels, meta.postprocess):
+        return prediction
+    spans = apply_steps(text, prediction.spans, meta.task.labels, meta.postprocess)
+    return replace(prediction, spans=spans, score=surest(spans), unprocessed=prediction.spans)
+
+
+def surest(spans: Sequence[PredictedSpan]) -> float:
+    """Return the score of the surest span, or 0."""
+    return max((span.score for span in spans), default=0.0)
+
+
 def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
     """Return the label: by threshold for a detector, else the likeliest."""
     spec = meta.task
@@ -182,12 +198,15 @@ def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
     return spec.positive if score >= meta.thresholds.get(spec.positive, 0.5) else spec.negative
 
 
-def load(path: str | os.PathLike[str], *, backend: str = "torch") -> Predictor:
+def load(
+    path: str | os.PathLike[str], *, backend: str = "torch", postprocess: bool = True
+) -> Predictor:
     """Load a bundle.
 
     Args:
         path: Directory of a bundle, or of a run that holds one.
         backend: What computes.
+        postprocess: Post-process spans as the bundle asks for it; False gives what the model says.
 
     Raises:
         BundleError: If the bundle is missing, damaged, or of another format.
@@ -199,5 +218,7 @@ def load(path: str | os.PathLike[str], *, backend: str = "torch") -> Predictor:
             got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
         )
     meta = read_bundle(bundles[0])
+    if not postprocess:
+        meta = meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
     return Predictor(meta, encoder, load_backend(backend, bundles[0], meta))

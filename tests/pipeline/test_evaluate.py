@@ -2,12 +2,13 @@
 
 import pytest
 
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta
 from pointsman.core.errors import DataError
-from pointsman.core.types import Example, Prediction
+from pointsman.core.types import Example, Prediction, Span
 from pointsman.data.encode import Window
 from pointsman.pipeline.encoding import Encoded, metric_function
 from pointsman.pipeline.evaluate import evaluate
+from pointsman.runtime.predictor import Predictor
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.labels import model_labels
@@ -47,6 +48,18 @@ def test_a_slice_of_a_token_task_is_scored():
     slices = {"clean": [Example("c"), Example("d")]}
     figures = evaluate(Says(PII, None), [Example("a")], slices=slices).figures
     assert figures["slices"]["clean"] == {"rows": 2, "span_f1": 0.0, "clean_share": 1.0}
+
+
+def test_a_token_task_tells_what_post_processing_does(finder):
+    text = "please mail b12@example.org. now"
+    rows = [Example(text, spans=(Span(12, 27, "EMAIL_ADDRESS"),))]
+    effect = evaluate(finder, rows).figures["postprocess"]
+    assert set(effect) == {"with", "without", "per_type"}
+    assert effect["with"]["rows"] == 1 and "EMAIL_ADDRESS" in effect["per_type"]
+    off = finder.meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
+    plain = Predictor(off, finder._encoder, finder._backend)
+    assert "postprocess" not in evaluate(plain, rows).figures
+    assert evaluate(plain, rows).figures["span_f1"] == effect["without"]["span_f1"]
 
 
 def test_nothing_to_evaluate_is_an_error():
