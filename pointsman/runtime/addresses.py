@@ -43,11 +43,20 @@ def _take_whole(text: str, spans: Spans) -> list[PredictedSpan]:
     for match in _WHOLE.finditer(text):
         start, end = match.span()
         touched = [s for s in spans if s.start < end and start < s.end]
-        if any(s.label == STREET for s in touched) and all(_within(s, start, end) for s in touched):
+        if _are_parts(text, touched, start, end):
             left = [span for span in left if span not in touched]
             score = max(span.score for span in touched)
             given.append(PredictedSpan(start, end, STREET, match[0], score))
     return sorted([*left, *given], key=lambda span: span.start)
+
+
+def _are_parts(text: str, touched: Spans, start: int, end: int) -> bool:
+    """Say whether spans are parts of the address in `start` to `end`, its first words included."""
+    if not any(span.label == STREET for span in touched):
+        return False
+    # "Type 2 Diabetes. Located at 12 Main St, ..." also reads as a number, a street and a town
+    number_alone = not any(c.isalpha() for c in text[start : touched[0].start])
+    return number_alone and all(_within(span, start, end) for span in touched)
 
 
 def _within(span: PredictedSpan, start: int, end: int) -> bool:

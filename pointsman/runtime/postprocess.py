@@ -95,10 +95,7 @@ def _claims(value: Value, touched: Spans) -> bool:
     if not value.sure:
         return bool(structured) and not any(accepts(s.label, s.text) for s in structured)
     return not any(
-        span.label != value.label
-        and accepts(span.label, span.text)
-        and span.start <= value.start
-        and value.end <= span.end
+        accepts(span.label, span.text) and span.start <= value.start and value.end <= span.end
         for span in structured
     )
 

@@ -31,7 +31,7 @@ _NINE = re.compile(r"\d{3}([ -]?)\d{2}\1\d{4}")
 _IP = re.compile(
     r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})(?!\w)"
 )
-_PLUS = re.compile(r"(?<![\w+])\+(?:[ ().-]{0,2}\d){7,15}(?![\w-])")
+_PLUS = re.compile(r"(?<![\w+])\+(?:[ \xa0()./-]{0,2}\d){7,15}(?![\w-])")
 _PHONE = re.compile(r"(?:\+|00)?[(\d][\d ()./\xa0-]{4,24}\d(?: ?(?:x|ext\.? ?)\d{1,6})?")
 _ESCAPE = re.compile(ESCAPES)  # a line break as exports hold it, which is no letter of a value
 _HAS_DIGIT = re.compile(r".*\d", re.DOTALL)

@@ -63,6 +63,7 @@ def run(step, text, labels=PII.labels):
         # right as they stand, or not for a value to change
         ("7 [PHONE_NUMBER:0680 390 92 93] 12", "7 [PHONE_NUMBER:0680 390 92 93] 12"),
         ("[CREDIT_CARD:4000-0000-0106-1234]", "[CREDIT_CARD:4000-0000-0106-1234]"),
+        ("[PHONE_NUMBER:+46 (0)8 704 655\xa072]", "[PHONE_NUMBER:+46 (0)8 704 655\xa072]"),
         ("[PERSON:Write ann@x.org now]", "[PERSON:Write ann@x.org now]"),
         ("ann@x.org and [PERSON:Bo]", "ann@x.org and [PERSON:Bo]"),
     ],
@@ -132,6 +133,10 @@ def test_organisations(given_, wanted):
         ("[STREET_ADDRESS:297] [STREET_ADDRESS:ul. Polna]", "[STREET_ADDRESS:297] [STREET_ADDRESS:ul. Polna]"),
         ("[STREET_ADDRESS:Polna 2], [GPE:Łódź]", "[STREET_ADDRESS:Polna 2], [GPE:Łódź]"),
         ("[STREET_ADDRESS:Árpád útja 89.] Yes", "[STREET_ADDRESS:Árpád útja 89.] Yes"),
+        (
+            "Type 2 Diabetes at [STREET_ADDRESS:123 Main St, Dover, IL 62701]",
+            "Type 2 Diabetes at [STREET_ADDRESS:123 Main St, Dover, IL 62701]",
+        ),
         ("[PERSON:Ann] 6157 Alder Lane, Milford, GA 35857", "[PERSON:Ann] 6157 Alder Lane, Milford, GA 35857"),
         ("6157 [PERSON:Alder] [STREET_ADDRESS:Lane], Milford, GA 35857", "6157 [PERSON:Alder] [STREET_ADDRESS:Lane], Milford, GA 35857"),
     ],
