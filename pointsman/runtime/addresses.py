@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pointsman.core.types import PredictedSpan
+from pointsman.runtime.overlap import replace_spans, touching
 
 Spans = Sequence[PredictedSpan]
 STREET = "STREET_ADDRESS"
@@ -39,15 +40,13 @@ def merge_addresses(text: str, spans: Spans) -> list[PredictedSpan]:
 
 
 def _take_whole(text: str, spans: Spans) -> list[PredictedSpan]:
-    left, given = list(spans), []
+    given = {}
     for match in _WHOLE.finditer(text):
         start, end = match.span()
-        touched = [s for s in spans if s.start < end and start < s.end]
-        if _are_parts(text, touched, start, end):
-            left = [span for span in left if span not in touched]
-            score = max(span.score for span in touched)
-            given.append(PredictedSpan(start, end, STREET, match[0], score))
-    return sorted([*left, *given], key=lambda span: span.start)
+        touched = touching(spans, start, end)
+        if _are_parts(text, [spans[index] for index in touched], start, end):
+            given[start, end, STREET] = touched
+    return replace_spans(text, spans, given)
 
 
 def _are_parts(text: str, touched: Spans, start: int, end: int) -> bool:

@@ -14,6 +14,7 @@ from pointsman.bundle.meta import PostOptions
 from pointsman.core.types import PredictedSpan
 from pointsman.runtime.addresses import merge_addresses
 from pointsman.runtime.organisations import resolve_organisations
+from pointsman.runtime.overlap import replace_spans, touching
 from pointsman.runtime.validators import STRUCTURED, Value, accepts, find_values, possible
 
 Spans = Sequence[PredictedSpan]
@@ -70,17 +71,12 @@ def correct_values(text: str, spans: Spans, labels: Set[str]) -> list[PredictedS
         spans: Sorted, disjoint spans in it.
         labels: Structured types that the task has.
     """
-    left = list(spans)
-    given = []
+    given = {}
     for value in find_values(text, labels):
-        touched = [s for s in spans if s.start < value.end and value.start < s.end]
-        if touched and _claims(value, touched):
-            left = [span for span in left if span not in touched]
-            score = max(span.score for span in touched)
-            piece = text[value.start : value.end]
-            given.append(PredictedSpan(value.start, value.end, value.label, piece, score))
-    trimmed = [_trimmed(text, span) for span in left]
-    return sorted([*given, *trimmed], key=lambda span: span.start)
+        touched = touching(spans, value.start, value.end)
+        if touched and _claims(value, [spans[index] for index in touched]):
+            given[value.start, value.end, value.label] = touched
+    return [_trimmed(text, span) for span in replace_spans(text, spans, given)]
 
 
 def _claims(value: Value, touched: Spans) -> bool:
