@@ -148,7 +148,10 @@ def presidio(spec: TaskSpec) -> Presidio | NotRun:
 def _analyzer(model: str) -> Callable[[str], Iterable[Any]]:
     from presidio_analyzer import AnalyzerEngine
     from presidio_analyzer.nlp_engine import NlpEngineProvider
+    from tldextract import TLDExtract, tldextract
 
+    # Its e-mail recogniser asks the network for a list of domains; a copy comes with the package.
+    tldextract.TLD_EXTRACTOR = TLDExtract(cache_dir=None, suffix_list_urls=())
     models = [{"lang_code": "en", "model_name": model}]
     provider = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models})
     engine = AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
