@@ -31,6 +31,26 @@ class Cost(Closed):
     precision: str
 
 
+class PostOptions(Closed):
+    """Which steps of post-processing a token task's spans go through.
+
+    A step concerns types by name, and does nothing in a task that has none of them.
+    """
+
+    values: bool = Field(
+        True,
+        description="Give a span the bounds and type of the e-mail, card, ... that it touches.",
+    )
+    drop: bool = Field(True, description="Leave out spans that cannot be of their type.")
+    organisations: bool = Field(
+        True, description="Make persons with a legal form or company word organisations."
+    )
+    merge: bool = Field(True, description="Put a street address that was cut in two together.")
+
+
+NO_POSTPROCESSING = PostOptions(values=False, drop=False, organisations=False, merge=False)
+
+
 class BundleMeta(Closed):
     """The content of `bundle.json`."""
 
@@ -50,6 +70,9 @@ class BundleMeta(Closed):
     )
     pool_words: bool = Field(
         False, description="Whether the tokens of one word share a label, in a token task."
+    )
+    postprocess: PostOptions = Field(
+        default_factory=PostOptions, description="Steps laid over the spans of a token task."
     )
     metrics: dict[str, Any] = Field(default_factory=dict, description="Figures on the test split.")
     validation: dict[str, float] = Field(

@@ -24,6 +24,9 @@ def classify_cli(
     mask: bool = typer.Option(
         False, "--mask", help="Print the text with personal data replaced by [TYPE_n]."
     ),
+    no_postprocess: bool = typer.Option(
+        False, "--no-postprocess", help="Give spans as the model found them, not corrected."
+    ),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
 ) -> None:
     """Classify a text, or stdin: a JSON request, or in each line a text or JSON.
@@ -37,7 +40,7 @@ def classify_cli(
     if mask and as_json:
         raise ConfigError("--mask or --json", got="both")
     paths, lines = _split_arguments(bundles, turns, whole=mask)
-    predictors = [load(path) for path in find_bundles(paths)]
+    predictors = [load(path, postprocess=not no_postprocess) for path in find_bundles(paths)]
     texts = [text for text in lines if text is not None]
     answers = [iter(predictor.predict(texts)) for predictor in predictors]
     for text in lines:

@@ -56,6 +56,10 @@ def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
         if key in figures:
             header = (what, "rows", "figure", "value", "95% interval")
             show_table("", header, [_part(name, row) for name, row in figures[key].items()])
+    if "postprocess" in figures:
+        effect = figures["postprocess"]
+        rows = [(title(k), effect["without"].get(k), v) for k, v in effect["with"].items()]
+        show_table("Post-processing", ("metric", "without", "with"), rows)
 
 
 def _part(name: str, row: dict[str, Any]) -> tuple[object, ...]:

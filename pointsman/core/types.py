@@ -113,6 +113,8 @@ class Prediction:
         tools: Tools that the chosen label stands for.
         unsure: Whether the score is below the bundle's abstain threshold, so that the caller
             had better ask elsewhere.
+        unprocessed: Spans as they were before post-processing, where there was any; for
+            measuring what it does, and no part of the JSON form.
     """
 
     task: str
@@ -122,6 +124,7 @@ class Prediction:
     spans: tuple[PredictedSpan, ...] = ()
     tools: tuple[str, ...] = ()
     unsure: bool = False
+    unprocessed: tuple[PredictedSpan, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, leaving out what the task does not have."""

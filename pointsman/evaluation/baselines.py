@@ -1,19 +1,61 @@
-"""What a model has to beat: TF-IDF with logistic regression, for texts and for tokens."""
+"""What a model has to beat: the commonest label, and TF-IDF with a linear model."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
+from pointsman.core.errors import DataError
 from pointsman.core.types import Example, PredictedSpan, Prediction
+from pointsman.evaluation.pattern_baseline import NotRun, Patterns, presidio
 from pointsman.runtime.decode import decode_labels
 from pointsman.tasks.labels import begin_id, inside_id
 from pointsman.tasks.spec import TaskSpec
 
 WORD = re.compile(r"\w+(?:[.@:/_-]\w+)*|[^\w\s]")
+
+
+class Baseline(Protocol):
+    """Something simple that learns from examples and answers in the predictor's form."""
+
+    def fit(self, examples: Sequence[Example]) -> Baseline:
+        """Learn from labelled texts, and return itself."""
+        ...
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return one prediction a text."""
+        ...
+
+
+class Majority:
+    """The commonest label of the training rows for every text, for a sequence task."""
+
+    def __init__(self, spec: TaskSpec) -> None:
+        self._spec = spec
+        self._shares: dict[str, float] = {}
+
+    def fit(self, examples: Sequence[Example]) -> Majority:
+        """Count the labels.
+
+        Raises:
+            DataError: If there are no examples.
+        """
+        if not examples:
+            raise DataError("labelled rows for the baseline", got="none")
+        counts = Counter(example.label for example in examples)
+        total = counts.total()
+        self._shares = {label: counts[label] / total for label in self._spec.labels}
+        return self
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Return the same prediction for every text; of labels equally common the first one."""
+        best = max(self._spec.labels, key=lambda label: self._shares[label])
+        answer = Prediction(self._spec.name, best, self._shares[best], self._shares)
+        return [answer] * len(texts)
 
 
 class TfidfTexts:
@@ -134,6 +176,19 @@ def _labels(example: Example, words: Sequence[tuple[int, int]], spec: TaskSpec) 
     return labels
 
 
-def tfidf(spec: TaskSpec) -> Any:
+def tfidf(spec: TaskSpec) -> TfidfTokens | TfidfTexts:
     """Return the TF-IDF baseline of a task."""
     return TfidfTokens(spec) if spec.level == "token" else TfidfTexts(spec)
+
+
+def baselines_for(spec: TaskSpec) -> dict[str, Baseline | NotRun]:
+    """Return what a task's models are measured against, by name.
+
+    A sequence task has `majority` and `tfidf`; a token task has `tfidf` and, where it has types
+    that they know, `patterns` and `presidio`. One that cannot run here says why.
+    """
+    if spec.level == "sequence":
+        return {"majority": Majority(spec), "tfidf": tfidf(spec)}
+    if not Patterns.fits(spec):
+        return {"tfidf": tfidf(spec)}
+    return {"patterns": Patterns(spec), "tfidf": tfidf(spec), "presidio": presidio(spec)}

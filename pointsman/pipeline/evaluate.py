@@ -18,6 +18,7 @@ from pointsman.evaluation.curves import describe_curves
 from pointsman.evaluation.intervals import as_dicts, intervals
 from pointsman.evaluation.mistakes import error_account, span_mistakes, text_mistakes
 from pointsman.evaluation.perturbed import EvaluateOptions, perturbed_figures, sample_rows
+from pointsman.evaluation.postprocessing import postprocessing_effect
 from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import score
 from pointsman.evaluation.slices import kept_out_figures, slice_figures
@@ -73,6 +74,9 @@ def evaluate(
         figures["perturbations"] = _perturbed(
             predictor, examples, predictions, answer=answer, options=perturbations
         )
+    effect = postprocessing_effect(spec, examples, predictions)
+    if effect is not None:
+        figures["postprocess"] = effect
     figures["errors"] = error_account(spec, examples, predictions, reveal=reveal)
     return Evaluation(figures, _mistakes(spec, examples, predictions, reveal=reveal))
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.bundle.layout import find_bundles, read_bundle
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta
 from pointsman.core.errors import ConfigError, PointsmanError, is_out_of_memory
 from pointsman.core.texts import find_fault
-from pointsman.core.types import Prediction
+from pointsman.core.types import PredictedSpan, Prediction
 from pointsman.data.encode import TextEncoder, Window
 from pointsman.runtime.backend import Backend, load_backend
 from pointsman.runtime.decode import decode_spans
+from pointsman.runtime.postprocess import postprocess as apply_steps
+from pointsman.runtime.postprocess import steps_for
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
 from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
@@ -194,9 +196,8 @@ def to_prediction(
     spec = meta.task
     if spec.level == "token":
         probabilities, offsets = token_probabilities(meta, text, windows, logits)
-        spans = decode_spans(probabilities, offsets, text, spec.labels)
-        kept = tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
-        return Prediction(spec.name, None, max((s.score for s in kept), default=0.0), spans=kept)
+        spans = tuple(decode_spans(probabilities, offsets, text, spec.labels))
+        return keep_sure(meta, refine(meta, text, Prediction(spec.name, None, 0.0, spans=spans)))
     merged = merge_sequence(softmax(np.stack(list(logits)) / meta.temperature), windows, spec)
     label = choose_label(merged, meta)
     score = float(merged[spec.labels.index(label)])
@@ -231,6 +232,30 @@ def token_probabilities(
     return probabilities, offsets
 
 
+def refine(meta: BundleMeta, text: str, prediction: Prediction) -> Prediction:
+    """Return a token task's prediction after the post-processing that the bundle asks for."""
+    if not steps_for(meta.task.labels, meta.postprocess):
+        return prediction
+    spans = apply_steps(text, prediction.spans, meta.task.labels, meta.postprocess)
+    return replace(prediction, spans=spans, unprocessed=prediction.spans)
+
+
+def keep_sure(meta: BundleMeta, prediction: Prediction) -> Prediction:
+    """Return a token task's prediction without the spans below their type's threshold."""
+
+    def sure(spans: Sequence[PredictedSpan]) -> tuple[PredictedSpan, ...]:
+        return tuple(s for s in spans if s.score >= meta.thresholds.get(s.label, 0.0))
+
+    kept = sure(prediction.spans)
+    before = None if prediction.unprocessed is None else sure(prediction.unprocessed)
+    return replace(prediction, spans=kept, score=surest(kept), unprocessed=before)
+
+
+def surest(spans: Sequence[PredictedSpan]) -> float:
+    """Return the score of the surest span, or 0."""
+    return max((span.score for span in spans), default=0.0)
+
+
 def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
     """Return the label: by threshold for a detector, else the likeliest."""
     spec = meta.task
@@ -240,12 +265,15 @@ def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
     return spec.positive if score >= meta.thresholds.get(spec.positive, 0.5) else spec.negative
 
 
-def load(path: str | os.PathLike[str], *, backend: str = "torch") -> Predictor:
+def load(
+    path: str | os.PathLike[str], *, backend: str = "torch", postprocess: bool = True
+) -> Predictor:
     """Load a bundle.
 
     Args:
         path: Directory of a bundle, or of a run that holds one.
         backend: What computes.
+        postprocess: Post-process spans as the bundle asks for it; False gives what the model says.
 
     Raises:
         BundleError: If the bundle is missing, damaged, or of another format.
@@ -257,5 +285,7 @@ def load(path: str | os.PathLike[str], *, backend: str = "torch") -> Predictor:
             got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
         )
     meta = read_bundle(bundles[0])
+    if not postprocess:
+        meta = meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
     return Predictor(meta, encoder, load_backend(backend, bundles[0], meta))

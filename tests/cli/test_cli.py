@@ -90,6 +90,19 @@ def test_classify_masks(pointsman, bundles):
     assert "Sarah" not in result.out and "help" in result.out
 
 
+def test_classify_without_post_processing(pointsman, bundles, monkeypatch):
+    from pointsman.runtime import predictor
+
+    asked = []
+    real = predictor.load
+    monkeypatch.setattr(
+        predictor, "load", lambda path, **more: asked.append(more) or real(path, **more)
+    )
+    pointsman("classify", bundles[1], TEXT, "--json")
+    pointsman("classify", bundles[1], TEXT, "--json", "--no-postprocess")
+    assert asked == [{"postprocess": True}, {"postprocess": False}]
+
+
 def test_masking_asks_every_bundle_that_finds_spans(bundles, finder):
     """One that finds nothing must not hide what the next one finds."""
     from pointsman.cli.classify import _masked

@@ -2,8 +2,9 @@
 
 import pytest
 
+from pointsman.core.errors import DataError
 from pointsman.core.types import Example, Span
-from pointsman.evaluation.baselines import shape, tfidf
+from pointsman.evaluation.baselines import Majority, shape, tfidf
 from pointsman.evaluation.score import score
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.pii import PII
@@ -55,3 +56,18 @@ def test_tokens():
 def test_shapes():
     assert shape("Ab9-") == "Xx9-"
     assert shape("ABCDEFG") == shape("ABCDEFGHI") == "XXX+"
+
+
+def test_majority():
+    rows = [Example("a", "law"), Example("b", "law"), Example("c", "business")]
+    answers = Majority(THREE).fit(rows).predict(["x", "y"])
+    assert [a.label for a in answers] == ["law", "law"]
+    assert answers[0].probabilities == pytest.approx(
+        {"business": 1 / 3, "law": 2 / 3, "psychology": 0}
+    )
+    assert list(answers[0].probabilities) == list(THREE.labels)
+    assert score(THREE, rows, Majority(THREE).fit(rows).predict("abc"))[
+        "accuracy"
+    ] == pytest.approx(2 / 3)
+    with pytest.raises(DataError, match="labelled rows"):
+        Majority(THREE).fit([])

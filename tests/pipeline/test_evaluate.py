@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta
 from pointsman.core.errors import DataError
-from pointsman.core.types import Example
+from pointsman.core.types import Example, Span
 from pointsman.data.encode import Window
 from pointsman.data.perturb import names_for
 from pointsman.evaluation.perturbed import EvaluateOptions
@@ -109,6 +109,18 @@ def test_an_account_of_the_errors_is_kept():
     }  # fmt: skip
     (pair,) = evaluate(Says(CATEGORY, "law"), rows, reveal=True).figures["errors"]["confused"]
     assert pair["examples"] == ["mail me: ann@example.org"]
+
+
+def test_a_token_task_tells_what_post_processing_does(finder):
+    text = "please mail b12@example.org. now"
+    rows = [Example(text, spans=(Span(12, 27, "EMAIL_ADDRESS"),))]
+    effect = evaluate(finder, rows).figures["postprocess"]
+    assert set(effect) == {"with", "without", "per_type"}
+    assert effect["with"]["rows"] == 1 and "EMAIL_ADDRESS" in effect["per_type"]
+    off = finder.meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
+    plain = Predictor(off, finder._encoder, finder._backend)
+    assert "postprocess" not in evaluate(plain, rows).figures
+    assert evaluate(plain, rows).figures["span_f1"] == effect["without"]["span_f1"]
 
 
 def test_nothing_to_evaluate_is_an_error():

@@ -7,7 +7,7 @@ import torch
 import pointsman
 from pointsman import load
 from pointsman.bundle.layout import read_bundle
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, PostOptions
 from pointsman.core.errors import ConfigError, PointsmanError
 from pointsman.data.encode import TextEncoder
 from pointsman.models.network import load_network
@@ -91,7 +91,8 @@ def test_a_sequence_task_answers_what_transformers_does(detector, reference):
 
 
 def test_a_token_task_answers_what_transformers_does(finder, reference):
-    meta = finder.meta.model_copy(update={"pool_words": False})  # transformers pools nothing
+    ours = {"pool_words": False, "postprocess": NO_POSTPROCESSING}  # transformers has neither
+    meta = finder.meta.model_copy(update=ours)
     plain = Predictor(meta, finder._encoder, finder._backend)
     found = 0
     for text, prediction in zip(TEXTS, plain.predict(TEXTS), strict=True):
@@ -276,6 +277,28 @@ def test_thresholds_hold_back_unsure_spans():
         assert len(predictor.predict(["sarah"])[0].spans) == kept
 
 
+def test_spans_are_post_processed_as_the_bundle_asks():
+    hot = 1 + 2 * PII.labels.index("EMAIL_ADDRESS")
+    text = "contact b12@example.org. now"
+    for options, found in ((PostOptions(), "b12@example.org"), (NO_POSTPROCESSING, "example")):
+        predictor = with_words(PII, "example", hot, postprocess=options)
+        (prediction,) = predictor.predict([text])
+        assert [span.text for span in prediction.spans] == [found]
+        assert prediction.score == prediction.spans[0].score
+        if options == NO_POSTPROCESSING:
+            assert prediction.unprocessed is None
+        else:
+            assert [span.text for span in prediction.unprocessed] == ["example"]
+        assert "unprocessed" not in prediction.to_dict()
+
+
+def test_post_processing_can_leave_nothing():
+    hot = 1 + 2 * PII.labels.index("IP_ADDRESS")
+    (prediction,) = with_words(PII, "sarah", hot).predict(["sarah"])
+    assert prediction.spans == () and prediction.score == 0
+    assert [span.text for span in prediction.unprocessed] == ["sarah"]
+
+
 def test_a_temperature_softens_without_changing_the_answer():
     plain, soft = (
         with_words(CATEGORY, "law", 8, temperature=t).predict(["law"])[0] for t in (1, 4)
@@ -297,6 +320,12 @@ def test_batches_hold_every_row_once_within_the_budget():
     assert all(max(lengths[i] for i in batch) * len(batch) <= 256 for batch in chosen)
     assert lengths[chosen[0][0]] == max(lengths)
     assert list(batches([900], 256)) == [[0]] and list(batches([], 256)) == []
+
+
+def test_loading_without_post_processing(demo):
+    place = demo / "run" / "pii"
+    assert load(place).meta.postprocess == PostOptions()
+    assert load(place, postprocess=False).meta.postprocess == NO_POSTPROCESSING
 
 
 def test_loading_through_the_front_door(demo):
