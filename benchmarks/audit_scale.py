@@ -85,6 +85,7 @@ def measure(place: Path) -> dict[str, float]:
         "rows": sum(found["rows"].values()),
         "read_s": round(read - started, 1),
         "audit_s": round(time.perf_counter() - read, 1),
+        "cpu_s": round(time.process_time(), 1),  # of both: what a busy machine cannot stretch
         "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "copies": found["duplicates"]["copies"],
         "near_duplicates": found["duplicates"]["near_duplicates"],

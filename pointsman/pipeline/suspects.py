@@ -3,8 +3,8 @@
 The method is that of Northcutt, Jiang and Chuang (Confident Learning, JAIR 2021): a class's
 threshold is the mean probability that its own rows get for it, out of fold; a row that passes
 another class's threshold, and not its own label's claim on it, is suspect. It is written out here
-because it is a dozen lines of numpy; the package for it brings eleven times as much code as the
-whole audit and would want the same probabilities.
+because it is a dozen lines of numpy: the package for it, cleanlab, is one dependency more and would
+want the same probabilities.
 """
 
 from __future__ import annotations
