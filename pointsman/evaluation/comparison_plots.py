@@ -11,6 +11,7 @@ from pointsman.evaluation.report import title
 
 STYLE: Any = {
     "svg.hashsalt": "pointsman",  # the same ids each time: a plot changes when its figures do
+    "svg.fonttype": "none",  # words stay words, for readers and for search
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,7 +50,7 @@ def _plot_headline(entrants: Sequence[Mapping[str, Any]], metric: str, path: Pat
     axes.errorbar(
         [v["value"] for v in values], places, xerr=_arms(values), fmt="o", color=COLOUR, capsize=4
     )
-    axes.set_yticks(places, [e["name"] for e in entrants])
+    axes.set_yticks(places, [_plain(e["name"]) for e in entrants])
     axes.set_ylim(0.4, len(entrants) + 0.6)
     axes.set_xlabel(f"{title(metric)}, with 95% intervals")
     axes.grid(axis="x", alpha=0.3)
@@ -58,18 +59,27 @@ def _plot_headline(entrants: Sequence[Mapping[str, Any]], metric: str, path: Pat
 
 def _plot_latency(entrants: Sequence[Mapping[str, Any]], metric: str, path: Path) -> Path:
     figure, axes = _figure(height=4.0)
-    values = [e["metrics"][metric] for e in entrants]
-    times = [e["latency_ms"] for e in entrants]
-    heights = [v["value"] for v in values]
-    axes.errorbar(times, heights, yerr=_arms(values), fmt="o", color=COLOUR, capsize=4)
-    for entrant, x, y in zip(entrants, times, heights, strict=True):
-        axes.annotate(entrant["name"], (x, y), xytext=(7, 7), textcoords="offset points")
-    axes.set_xscale("log")
-    axes.margins(x=0.25)
+    for entrant in entrants:
+        value = entrant["metrics"][metric]
+        axes.errorbar(
+            [entrant["latency_ms"]],
+            [value["value"]],
+            yerr=_arms([value]),
+            fmt="o",
+            capsize=4,
+            label=_plain(entrant["name"]),  # a legend: names beside near points would overlap
+        )
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.set_xlim(left=0.0)
     axes.set_xlabel("median latency of one text, ms")
     axes.set_ylabel(title(metric))
     axes.grid(alpha=0.3)
     return _save(figure, path)
+
+
+def _plain(name: str) -> str:
+    """Return a name as words: matplotlib reads what stands between dollar signs as a formula."""
+    return name.replace("$", r"\$")
 
 
 def _arms(values: Sequence[Mapping[str, float]]) -> list[list[float]]:

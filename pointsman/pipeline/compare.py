@@ -63,6 +63,7 @@ def compare_bundles(
     """
     rivals = rivals or Rivals()
     spec, metas = check_same_task(contestants)
+    machine = _machine()
     not_run = check_names(contestants, rivals, against)
     texts = [example.text for example in rows.examples]
     asked = _Asking(spec, texts, latency_texts, say)
@@ -78,9 +79,9 @@ def compare_bundles(
     result = compare(spec, rows.examples, entrants, pairs)
     result |= {
         "data": rows.data,
-        "machine": _machine(),
+        "machine": machine,
         "not_run": not_run,
-        "notes": _notes(rows, contestants, metas, result["entrants"]),
+        "notes": [*_notes(result["entrants"], machine), *_strangers(rows, contestants, metas)],
         "seeds": over_seeds(result["entrants"], spec.headline),
     }
     write_result(result, out)
@@ -175,41 +176,43 @@ def training_facts(path: Path, meta: BundleMeta) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    """Return what the measured times rest on; a load near the number of processors slowed them."""
+    """Return what the measured times rest on, before anything is measured."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"system": platform.platform(), "processors": os.cpu_count(), "load": load}
 
 
-def _notes(
-    rows: Rows,
-    contestants: Sequence[Contestant],
-    metas: Sequence[BundleMeta],
-    accounts: Sequence[Mapping[str, Any]],
-) -> list[str]:
+def _notes(accounts: Sequence[Mapping[str, Any]], machine: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know of the figures."""
     timed = next((a for a in accounts if a["kind"] == "bundle"), accounts[0])
+    load = "" if machine["load"] is None else f", with a load of {machine['load']:.1f} before"
     notes = [
         f"Latency is that of one text alone, over {timed['latency_texts']} texts after a warm-up; "
         "a server's and a language model's holds the way there and back.",
+        f"Measured on {machine['processors']} processors{load}: other work makes times longer.",
         "Each classifier of this machine was measured in a process of its own, one after the "
         "other. Peak memory is the whole process's; its own is what came after the libraries.",
         "Intervals are 95%, by bootstrap over groups; differences are paired. A verdict needs an "
         "interval without zero and, for several pairs, McNemar's p below 0.05 after Holm.",
         "A missing answer is wrong. Mean confidence says how sure a classifier is, not how right.",
     ]
-    for contestant, meta in zip(contestants, metas, strict=True):
-        trained = meta.provenance.get("data", {}).get("hashes", {}).get("train")
-        if rows.train_hash is not None and trained != rows.train_hash:
-            notes.append(
-                f"{contestant.name} was trained on other data than these rows were prepared with: "
-                "some of them may have been among its own."
-            )
     for account in accounts:
         strange = account.get("unknown_labels")
         if strange:
             listed = ", ".join(f"{label} ({count})" for label, count in sorted(strange.items()))
             notes.append(f"{account['name']} gave labels that the task does not have: {listed}.")
         if str(account.get("structured", "yes")) != "yes":
-            notes.append(
-                f"{account['name']}: the server takes no JSON schema; it was asked without."
-            )
+            notes.append(f"{account['name']}: the server takes no JSON schema; asked without.")
     return notes
+
+
+def _strangers(
+    rows: Rows, contestants: Sequence[Contestant], metas: Sequence[BundleMeta]
+) -> list[str]:
+    """Say which bundles were trained on other data, whose rows may be among these."""
+    return [
+        f"{contestant.name} was trained on other data than these rows were prepared with: some of "
+        "them may have been among its own."
+        for contestant, meta in zip(contestants, metas, strict=True)
+        if rows.train_hash is not None
+        and meta.provenance.get("data", {}).get("hashes", {}).get("train") != rows.train_hash
+    ]
