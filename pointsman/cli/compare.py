@@ -17,7 +17,7 @@ RECIPE_SUFFIXES = (".yaml", ".yml")
 
 def compare_cli(
     bundles: list[str] = typer.Argument(
-        help="Bundles or runs, as DIR or NAME=DIR; or one comparison recipe (YAML)."
+        help="Bundles or runs, as DIR or NAME=DIR; or one comparison recipe."
     ),
     data: Path | None = typer.Option(
         None, "--data", help="Labelled rows: a file, or prepared data, whose test split is used."
@@ -100,11 +100,13 @@ def compare_cli(
 
 def _recipe(arguments: list[str]) -> Path | None:
     """Return the recipe that is to be run, or None where bundles are given."""
-    if not any(argument.endswith(RECIPE_SUFFIXES) for argument in arguments):
+    from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.variants import COMPARISONS
+
+    own = {file.stem for file in COMPARISONS.glob("*.yaml")}
+    if not any(x.endswith(RECIPE_SUFFIXES) or x in own and not Path(x).exists() for x in arguments):
         return None
     if len(arguments) > 1:
-        from pointsman.core.errors import ConfigError
-
         raise ConfigError("one comparison recipe, or bundles", got=f"{len(arguments)} arguments")
     return Path(arguments[0])
 

@@ -172,7 +172,7 @@ def choose_rows(
     words = data.name
     chosen = list(examples)
     if limit is not None and limit < len(chosen):
-        words = f"{words}, a sample of {len(chosen):,} (seed {seed})"
+        words = f"{words} (sampled from {len(chosen):,}, seed {seed})"
         places = stratified_sample(chosen, strata_of(chosen, spec), limit, seed=seed)
         chosen = [chosen[place] for place in places]
     trained = None

@@ -166,8 +166,8 @@ class LlmPeer:
         with ThreadPoolExecutor(self.options.concurrency) as pool:
             try:
                 calls += pool.map(lambda item: self._call(*item), rest)
-            except PeerError:
-                pool.shutdown(cancel_futures=True)
+            except BaseException:  # Ctrl-C too: what waits in the queue would still be paid
+                pool.shutdown(wait=False, cancel_futures=True)
                 raise
         size = self.options.repeats
         self._calls = [calls[i : i + size] for i in range(0, len(calls), size)]
