@@ -29,8 +29,10 @@ def compare_cli(
         None, help="Whom the others are told apart from; the first one when not given."
     ),
     limit: int | None = typer.Option(None, min=1, help="At most so many rows, a seeded sample."),
-    seed: int = typer.Option(0, help="Of that sample."),
-    latency_texts: int = typer.Option(100, min=1, help="Texts that are asked one by one."),
+    seed: int | None = typer.Option(None, help="Of that sample; 0 when not given."),
+    latency_texts: int | None = typer.Option(
+        None, min=1, help="Texts that are asked one by one; 100 when not given."
+    ),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     peers: list[str] = typer.Option(
@@ -78,11 +80,13 @@ def compare_cli(
     )
     recipe = _recipe(bundles)
     if recipe is not None:
-        _refuse_for_recipe(data=data, output=output, against=against, limit=limit)
+        given: dict[str, Any] = {"limit": limit, "latency_texts": latency_texts, "against": against}
+        given |= {"output": output, "data": data, "seed": seed, "column": columns or None}
+        _refuse_for_recipe({**given, "on-bad-row": None if on_bad_row == "stop" else on_bad_row})
         _run_recipe(recipe, tuple(overrides), rivals, dry_run=dry_run)
         return
     _refuse_for_bundles(overrides, dry_run)
-    rows = {"limit": limit, "seed": seed, "columns": columns, "on_bad_row": on_bad_row}
+    rows = {"limit": limit, "seed": seed or 0, "columns": columns, "on_bad_row": on_bad_row}
     place = output or Path(f"compare-{data.stem}" if data else "compare")
     _compare(
         bundles,
@@ -92,7 +96,7 @@ def compare_cli(
         {
             "rivals": rivals,
             "against": against,
-            "latency_texts": latency_texts,
+            "latency_texts": latency_texts or 100,
             "say": say,
         },
     )
@@ -111,13 +115,16 @@ def _recipe(arguments: list[str]) -> Path | None:
     return Path(arguments[0])
 
 
-def _refuse_for_recipe(**given: Any) -> None:
+def _refuse_for_recipe(given: dict[str, Any]) -> None:
+    """Refuse options of bundles: a recipe has its own data, and keys of its own for the rest."""
     from pointsman.core.errors import ConfigError
 
-    used = [f"--{name}" for name, value in given.items() if value is not None]
+    used = [name for name, value in given.items() if value is not None]
     if used:
-        fix = f"set it in the recipe: --set {used[0].removeprefix('--')}=..."
-        raise ConfigError("bundles, for these options", got=f"a recipe and {used[0]}", fix=fix)
+        option = f"--{used[0].replace('_', '-')}"
+        own = used[0] in ("limit", "latency_texts", "against", "output")
+        fix = f"set it in the recipe: --set {used[0]}=..." if own else "leave it out"
+        raise ConfigError(f"bundles, for {option}", got="a recipe", fix=fix)
 
 
 def _refuse_for_bundles(overrides: list[str], dry_run: bool) -> None:
@@ -134,15 +141,22 @@ def _llm_options(url: str | None, model: str | None, values: dict[str, Any]) -> 
     if (url is None) != (model is None):
         raise ConfigError("--llm URL and --model NAME together", got="one of them")
     if url is None:
+        used = [name for name in ("input_price", "output_price") if values[name] is not None]
+        used += ["repeats"] if values["repeats"] > 1 else []
+        if used:
+            raise ConfigError(f"--llm URL, for --{used[0].replace('_', '-')}", got="none")
         return None
     return LlmOptions.parse({"url": url, "model": model, **values}, where="--llm")
 
 
 def _rivals(peers: list[str], foreign: dict[str, Any], llm: Any, concurrency: int) -> Rivals:
     from pointsman.cli.options import parse_pairs
+    from pointsman.core.errors import ConfigError
     from pointsman.pipeline.contestants import Rivals, name_peers
     from pointsman.pipeline.peers import Foreign
 
+    if not peers and (foreign["label_map"] or foreign["units"] != "code-points"):
+        raise ConfigError("--peer, for --label-map and --offsets", got="none")
     labels = parse_pairs(foreign["label_map"], option="--label-map")
     read = Foreign.parse({**foreign, "label_map": labels}, where="--label-map")
     return Rivals(name_peers(peers), read, llm, concurrency)

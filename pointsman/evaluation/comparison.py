@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, PredictedSpan, Prediction
 from pointsman.evaluation.intervals import (
@@ -169,7 +171,9 @@ def _difference(
     """Return the difference in the headline, or in a metric that both have, and McNemar's p."""
     names = metrics_to_show(spec, ranks=first.ranks and second.ranks)
     known = statistics(spec, examples, first.predictions)
-    metric = next(name for name in names if name in known)
+    ones = np.ones(len(examples))
+    # NaN: these rows cannot tell it, as a detector's ranking where there are no positive rows
+    metric = next(name for name in names if name in known and not np.isnan(known[name](ones)))
     difference = paired_difference(
         spec, examples, first.predictions, second.predictions, metric=metric, draws=draws
     )
@@ -208,7 +212,7 @@ def _say(
     words = {
         "better": f"{pair.first} is better than {pair.second}",
         "worse": f"{pair.first} is worse than {pair.second}",
-        "no difference": f"these rows show no difference of {pair.first} and {pair.second}",
+        "no difference": f"these rows show no difference between {pair.first} and {pair.second}",
     }
     return {
         "first": pair.first,

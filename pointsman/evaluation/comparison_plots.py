@@ -17,6 +17,7 @@ STYLE: Any = {
     "axes.spines.right": False,
 }
 COLOUR = "#2b6cb0"
+WIDE = 20  # ratio of latencies from which a linear axis would press the quick ones together
 
 
 def plot_comparison(result: Mapping[str, Any], directory: Path) -> list[Path]:
@@ -70,7 +71,12 @@ def _plot_latency(entrants: Sequence[Mapping[str, Any]], metric: str, path: Path
             label=_plain(entrant["name"]),  # a legend: names beside near points would overlap
         )
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    axes.set_xlim(left=0.0)
+    times = [entrant["latency_ms"] for entrant in entrants]
+    if max(times) > WIDE * min(times):
+        axes.set_xscale("log")
+        axes.margins(x=0.1)
+    else:
+        axes.set_xlim(0.0, 1.15 * max(times))
     axes.set_xlabel("median latency of one text, ms")
     axes.set_ylabel(title(metric))
     axes.grid(alpha=0.3)

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pointsman.core.config import Closed
 from pointsman.core.errors import ConfigError, PeerError
@@ -45,6 +45,12 @@ class LlmOptions(Closed):
     retries: int = Field(4, ge=0, description="Further tries on 429, 5xx and timeouts.")
     input_price: float | None = Field(None, ge=0, description="Price of a million input tokens.")
     output_price: float | None = Field(None, ge=0, description="Price of a million output tokens.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("a price of input tokens and one of output tokens, or neither")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +227,9 @@ class LlmPeer:
         if not known:
             return facts
         facts |= {"input_tokens": tokens_in, "output_tokens": tokens_out}
-        prices = self.options.input_price, self.options.output_price
-        if prices[0] is not None and prices[1] is not None:
-            price = (tokens_in * prices[0] + tokens_out * prices[1]) / MILLION
-            facts["cost_per_query"] = price / len(known)
+        if self.options.input_price is not None and self.options.output_price is not None:
+            price = tokens_in * self.options.input_price + tokens_out * self.options.output_price
+            facts["cost_per_query"] = price / MILLION / len(known)
         return facts
 
     def _call(self, text: str, repeat: int) -> Call | None:

@@ -1,5 +1,7 @@
 """Verdicts hold what the draws hold; a missing answer never helps; pages say what was found."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,14 @@ def test_labels_without_scores_are_compared_by_labels():
     assert "recall_at_fpr_1" in bundle["metrics"] and "recall_at_fpr_1" not in llm["metrics"]
     assert result["differences"][0]["metric"] == "accuracy"
     assert llm["confidence"] is None and common_metric(result) == "accuracy"
+
+
+def test_rows_of_one_kind_are_compared_by_what_they_can_tell():
+    examples = [Example(f"t{i}", "benign") for i in range(30)]
+    entrants = [Entrant(x, answers(examples, 0.9, s, JAILBREAK)) for x, s in (("a", 1), ("b", 2))]
+    result = compare(JAILBREAK, examples, entrants, [Pair("b", "a")], draws=50)
+    assert result["differences"][0]["metric"] == "accuracy"
+    assert "NaN" not in json.dumps(result)
 
 
 def test_two_of_one_name_are_refused():
