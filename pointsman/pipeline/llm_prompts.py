@@ -16,6 +16,8 @@ from pointsman.core.types import PredictedSpan, Prediction
 from pointsman.evaluation.comparison import empty_span, no_answer
 from pointsman.tasks.spec import TaskSpec
 
+MOST_STARTS = 50  # braces that may begin the object; each try reads the answer anew
+
 Status = Literal["answered", "refused", "unparsable", "wrong label"]
 
 _SEQUENCE = """You classify prompts that users send to a language model.
@@ -116,9 +118,11 @@ def read_answer(spec: TaskSpec, text: str, content: str) -> Answer:
 def _first_object(content: str) -> dict[str, Any] | None:
     decoder = json.JSONDecoder()
     start = content.find("{")
-    while start >= 0:
+    for _ in range(MOST_STARTS):
+        if start < 0:
+            break
         try:
-            value, _ = decoder.raw_decode(content, start)
+            value, _end = decoder.raw_decode(content, start)
         except (ValueError, RecursionError):
             start = content.find("{", start + 1)
             continue
