@@ -113,6 +113,7 @@ def render_recipe_keys() -> str:
     from pointsman.models.adapters import LoraOptions
     from pointsman.models.network import NetworkOptions
     from pointsman.pipeline.recipe import Recipe, TaskRecipe
+    from pointsman.pipeline.variants import CompareRecipe
     from pointsman.tasks.spec import TaskSpec
     from pointsman.training.config import TrainOptions
 
@@ -126,6 +127,7 @@ def render_recipe_keys() -> str:
         ("`train.network`", NetworkOptions),
         ("`evaluate`", EvaluateOptions),
         ("A task's own YAML file", TaskSpec),
+        ("A comparison recipe, for `pointsman compare`", CompareRecipe),
     )
     return RECIPE_INTRO + "".join(f"\n## {title}\n\n{_fields(model)}" for title, model in tables)
 

@@ -20,6 +20,7 @@ from pointsman.cli.main import app
 from pointsman.data.schema import to_example
 from pointsman.data.sources import SOURCES
 from pointsman.pipeline.recipe import Recipe, load_recipe
+from pointsman.pipeline.variants import CompareRecipe, expand
 from pointsman.tasks.catalogue import TASKS, load_task
 from pointsman.tasks.spec import TaskSpec
 
@@ -95,6 +96,9 @@ def test_yaml_on_pages_is_a_recipe_or_a_task(page, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, spec in own_tasks().items():
         Path(f"{name}.yaml").write_text(yaml.safe_dump(spec))
+    if "variants" in values:
+        assert expand(CompareRecipe.parse(values, where=page))
+        return
     recipe = Recipe.parse(values, where=page)
     for task in recipe.tasks:
         assert task.spec().labels

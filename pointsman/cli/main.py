@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from pointsman import __version__
-from pointsman.cli import audit, calibrate, classify, data, evaluate, run, tasks, train
+from pointsman.cli import audit, calibrate, classify, compare, data, evaluate, run, tasks, train
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
 
@@ -31,11 +31,12 @@ app.command("train")(train.train_cli)
 app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
 app.command("calibrate")(calibrate.calibrate_cli)
+app.command("compare")(compare.compare_cli)
 app.command("classify")(classify.classify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 
-RESUMABLE = {"train", "run"}
+RESUMABLE = {"train", "run", "compare"}
 
 
 def _version(value: bool) -> None:

@@ -91,3 +91,9 @@ class StorageError(PointsmanError):
     """A disk that is full or cannot be written."""
 
     exit_code = 7
+
+
+class PeerError(PointsmanError):
+    """Another classifier, or a language model, that does not answer as it should."""
+
+    exit_code = 8

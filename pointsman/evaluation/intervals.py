@@ -221,13 +221,13 @@ def _text_statistics(
 ) -> dict[str, Statistic]:
     index = {label: i for i, label in enumerate(spec.labels)}
     gold = np.asarray([index[e.label or ""] for e in examples])
-    given = np.asarray([index[p.label or ""] for p in predictions])
-    right = (gold == given).astype(np.float64)
     count = len(spec.labels)
+    given = np.asarray([index.get(p.label or "", count) for p in predictions])  # count: no answer
+    right = (gold == given).astype(np.float64)
 
     def f1(weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         true = np.asarray(np.bincount(gold, weights, count), dtype=np.float64)
-        guessed = np.bincount(given, weights, count)
+        guessed = np.bincount(given, weights, count + 1)[:count]
         hits = np.bincount(gold, weights * right, count)
         total = true + guessed
         return np.divide(2 * hits, total, out=np.zeros(count), where=total > 0), true

@@ -23,7 +23,8 @@ def score_texts(
     Args:
         spec: The task.
         gold: True label of each text.
-        predictions: The predictor's answers, in the same order.
+        predictions: The predictor's answers, in the same order. A label of None is no answer: it
+            is wrong, and no column of the confusion matrix.
 
     Returns:
         `rows`, `accuracy`, precision, recall and F1 `weighted_*` and `macro_*` (over the labels
@@ -32,7 +33,7 @@ def score_texts(
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    answers = [prediction.label for prediction in predictions]
+    answers = [prediction.label or "" for prediction in predictions]
     present = [label for label in spec.labels if label in set(gold)]
     figures: dict[str, Any] = {
         "rows": len(gold),
@@ -93,7 +94,7 @@ def recall_at_fpr(truth: NDArray[np.bool_], scores: NDArray[np.floating], rate: 
 
 
 def _per_class(
-    spec: TaskSpec, gold: Sequence[str], answers: Sequence[str | None]
+    spec: TaskSpec, gold: Sequence[str], answers: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -111,13 +112,12 @@ def _per_class(
     }
 
 
-def _confusion(
-    spec: TaskSpec, gold: Sequence[str], answers: Sequence[str | None]
-) -> NDArray[np.int64]:
+def _confusion(spec: TaskSpec, gold: Sequence[str], answers: Sequence[str]) -> NDArray[np.int64]:
     index = {label: i for i, label in enumerate(spec.labels)}
     table = np.zeros((len(index), len(index)), dtype=np.int64)
     for truth, answer in zip(gold, answers, strict=True):
-        table[index[truth], index[answer or ""]] += 1
+        if answer in index:
+            table[index[truth], index[answer]] += 1
     return table
 
 

@@ -1,0 +1,234 @@
+"""`pointsman compare`: bundles, other classifiers and a language model on the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from pointsman.cli.console import OUT, say, show_table
+
+if TYPE_CHECKING:
+    from pointsman.pipeline.contestants import Rivals
+
+RECIPE_SUFFIXES = (".yaml", ".yml")
+
+
+def compare_cli(
+    bundles: list[str] = typer.Argument(
+        help="Bundles or runs, as DIR or NAME=DIR; or one comparison recipe."
+    ),
+    data: Path | None = typer.Option(
+        None, "--data", help="Labelled rows: a file, or prepared data, whose test split is used."
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Where results go; compare-DATA here. A recipe names its own."
+    ),
+    against: str | None = typer.Option(
+        None, help="Whom the others are told apart from; the first one when not given."
+    ),
+    limit: int | None = typer.Option(None, min=1, help="At most so many rows, a seeded sample."),
+    seed: int | None = typer.Option(None, help="Of that sample; 0 when not given."),
+    latency_texts: int | None = typer.Option(
+        None, min=1, help="Texts that are asked one by one; 100 when not given."
+    ),
+    columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    peers: list[str] = typer.Option(
+        [], "--peer", help="URL, transformers directory or presidio, or NAME=... Repeatable."
+    ),
+    label_map: list[str] = typer.Option(
+        [], "--label-map", help="THEIRS=OURS, for peers; THEIRS= drops their spans."
+    ),
+    offsets: Literal["code-points", "bytes", "utf-16"] = typer.Option(
+        "code-points", help="What peers' offsets count."
+    ),
+    llm: str | None = typer.Option(None, "--llm", help="URL of an OpenAI-compatible endpoint."),
+    model: str | None = typer.Option(None, help="Model at that endpoint."),
+    key_env: str = typer.Option(
+        "OPENAI_API_KEY", help="Environment variable that holds the endpoint's key."
+    ),
+    temperature: float = typer.Option(0.0, help="Of the model; below 0 leaves it to the server."),
+    repeats: int = typer.Option(1, min=1, help="Calls a text, to see whether answers agree."),
+    concurrency: int = typer.Option(4, min=1, help="Requests at a time, to a model or a URL."),
+    input_price: float | None = typer.Option(None, min=0, help="Of a million input tokens."),
+    output_price: float | None = typer.Option(None, min=0, help="Of a million output tokens."),
+    overrides: list[str] = typer.Option([], "--set", help="Override a key of the recipe."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Check a recipe and print the plan."),
+) -> None:
+    """Compare classifiers on the same labelled rows, with intervals on their differences.
+
+    A recipe is trained first, every variant and seed of it; run again to resume.
+    """
+    rivals = _rivals(
+        peers,
+        {"label_map": label_map, "units": offsets},
+        _llm_options(
+            llm,
+            model,
+            {
+                "key_env": key_env,
+                "temperature": None if temperature < 0 else temperature,
+                "repeats": repeats,
+                "concurrency": concurrency,
+                "input_price": input_price,
+                "output_price": output_price,
+            },
+        ),
+        concurrency,
+    )
+    recipe = _recipe(bundles)
+    if recipe is not None:
+        given: dict[str, Any] = {"limit": limit, "latency_texts": latency_texts, "against": against}
+        given |= {"output": output, "data": data, "seed": seed, "column": columns or None}
+        _refuse_for_recipe({**given, "on-bad-row": None if on_bad_row == "stop" else on_bad_row})
+        _run_recipe(recipe, tuple(overrides), rivals, dry_run=dry_run)
+        return
+    _refuse_for_bundles(overrides, dry_run)
+    rows = {"limit": limit, "seed": seed or 0, "columns": columns, "on_bad_row": on_bad_row}
+    place = output or Path(f"compare-{data.stem}" if data else "compare")
+    _compare(
+        bundles,
+        data,
+        place,
+        rows,
+        {
+            "rivals": rivals,
+            "against": against,
+            "latency_texts": latency_texts or 100,
+            "say": say,
+        },
+    )
+
+
+def _recipe(arguments: list[str]) -> Path | None:
+    """Return the recipe that is to be run, or None where bundles are given."""
+    from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.variants import COMPARISONS
+
+    own = {file.stem for file in COMPARISONS.glob("*.yaml")}
+    if not any(x.endswith(RECIPE_SUFFIXES) or x in own and not Path(x).exists() for x in arguments):
+        return None
+    if len(arguments) > 1:
+        raise ConfigError("one comparison recipe, or bundles", got=f"{len(arguments)} arguments")
+    return Path(arguments[0])
+
+
+def _refuse_for_recipe(given: dict[str, Any]) -> None:
+    """Refuse options of bundles: a recipe has its own data, and keys of its own for the rest."""
+    from pointsman.core.errors import ConfigError
+
+    used = [name for name, value in given.items() if value is not None]
+    if used:
+        option = f"--{used[0].replace('_', '-')}"
+        own = used[0] in ("limit", "latency_texts", "against", "output")
+        fix = f"set it in the recipe: --set {used[0]}=..." if own else "leave it out"
+        raise ConfigError(f"bundles, for {option}", got="a recipe", fix=fix)
+
+
+def _refuse_for_bundles(overrides: list[str], dry_run: bool) -> None:
+    from pointsman.core.errors import ConfigError
+
+    if overrides or dry_run:
+        raise ConfigError("a comparison recipe, for --set and --dry-run", got="bundles")
+
+
+def _llm_options(url: str | None, model: str | None, values: dict[str, Any]) -> Any:
+    from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.llm import LlmOptions
+
+    if (url is None) != (model is None):
+        raise ConfigError("--llm URL and --model NAME together", got="one of them")
+    if url is None:
+        used = [name for name in ("input_price", "output_price") if values[name] is not None]
+        used += ["repeats"] if values["repeats"] > 1 else []
+        if used:
+            raise ConfigError(f"--llm URL, for --{used[0].replace('_', '-')}", got="none")
+        return None
+    return LlmOptions.parse({"url": url, "model": model, **values}, where="--llm")
+
+
+def _rivals(peers: list[str], foreign: dict[str, Any], llm: Any, concurrency: int) -> Rivals:
+    from pointsman.cli.options import parse_pairs
+    from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.contestants import Rivals, name_peers
+    from pointsman.pipeline.peers import Foreign
+
+    if not peers and (foreign["label_map"] or foreign["units"] != "code-points"):
+        raise ConfigError("--peer, for --label-map and --offsets", got="none")
+    labels = parse_pairs(foreign["label_map"], option="--label-map")
+    read = Foreign.parse({**foreign, "label_map": labels}, where="--label-map")
+    return Rivals(name_peers(peers), read, llm, concurrency)
+
+
+def _run_recipe(path: Path, overrides: tuple[str, ...], rivals: Rivals, *, dry_run: bool) -> None:
+    from pointsman.pipeline.variants import load_comparison, plan_comparison, run_comparison
+
+    comparison = load_comparison(path, overrides)
+    if dry_run:
+        for line in plan_comparison(comparison):
+            OUT.print(line, markup=False, soft_wrap=True)
+        return
+    for result in run_comparison(comparison, say, rivals=rivals).values():
+        _show(result)
+    say(f"written to {comparison.directory() / 'compare'}")
+
+
+def _compare(
+    bundles: list[str],
+    data: Path | None,
+    place: Path,
+    rows: dict[str, Any],
+    how: dict[str, Any],
+) -> None:
+    from pointsman.cli.options import parse_pairs
+    from pointsman.core.errors import ConfigError
+    from pointsman.pipeline.compare import compare_bundles
+    from pointsman.pipeline.contestants import check_same_task, choose_rows, name_bundles
+    from pointsman.pipeline.run import read_labelled
+
+    if data is None:
+        raise ConfigError("--data FILE, rows that all of them answer", got="none")
+    contestants = name_bundles(bundles)
+    spec, _ = check_same_task(contestants)
+    named = parse_pairs(rows["columns"], option="--column")
+    examples, _ = read_labelled(spec, data, columns=named, on_bad_row=rows["on_bad_row"], say=say)
+    chosen = choose_rows(spec, examples, data, limit=rows["limit"], seed=rows["seed"])
+    _show(compare_bundles(contestants, chosen, place, **how))
+    say(f"written to {place}")
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Print what each reached and cost, and the verdicts."""
+    from pointsman.evaluation.comparison_report import with_interval
+    from pointsman.evaluation.report import title
+
+    rows = []
+    for entrant in result["entrants"]:
+        metrics = [entrant["metrics"].get(name) for name in (result["headline"], *_plain(result))]
+        rows.append((entrant["name"], *map(with_interval, metrics), *_costs(entrant)))
+    names = [title(name) for name in (result["headline"], *_plain(result))]
+    header = ("name", *names, "latency", "a second", "memory", "trained")
+    show_table(f"{result['task']}: {result['rows']:,} rows of {result['data']}", header, rows)
+    for difference in result["differences"]:
+        OUT.print(difference["words"], markup=False, soft_wrap=True)
+    for name, reason in result["not_run"].items():
+        say(f"{name} not run: {reason}")
+
+
+def _plain(result: dict[str, Any]) -> tuple[str, ...]:
+    if result["level"] == "token" or result["headline"] == "accuracy":
+        return ()
+    return ("accuracy",)
+
+
+def _costs(entrant: dict[str, Any]) -> tuple[str, ...]:
+    shapes = (
+        ("latency_ms", "{:.1f} ms"),
+        ("throughput", "{:.1f}"),
+        ("peak_memory_mb", "{:.0f} MiB"),
+        ("trainable_share", "{:.2%}"),
+    )
+    values = [(entrant.get(key), shape) for key, shape in shapes]
+    return tuple("-" if value is None else shape.format(value) for value, shape in values)
