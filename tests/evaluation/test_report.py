@@ -41,7 +41,7 @@ def test_a_detectors_report(figures):
     assert rows_of(report, "Confusion")[2:] == [["benign", "1", "1"], ["jailbreak", "0", "1"]]
     assert "Most confused: benign and jailbreak (33.3% of their rows)." in report
     slices = rows_of(report, "Slices")
-    assert slices[0] == ["slice", "flagged", "rows"] and slices[2] == ["harmful", "0.5000", "30"]
+    assert slices[0] == ["slice", "rows", "flagged"] and slices[2] == ["harmful", "30", "0.5000"]
     assert "a \\| b" in report.split("## Mistakes")[1]
 
 
