@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from pointsman import __version__
-from pointsman.cli import classify, data, evaluate, run, tasks, train
+from pointsman.cli import classify, data, evaluate, report, run, tasks, train
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
 
@@ -28,6 +28,7 @@ data_app.command("prepare")(data.prepare_cli)
 app.command("train")(train.train_cli)
 app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
+app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it

@@ -56,7 +56,7 @@ def _baselines(account: Account) -> Section | None:
         if "difference" in entry
     ]
     notes = tuple(
-        Note(f"Not run: {baseline_name(name)}. {entry['not_run']}", "warn")
+        Note(f"Not run: {baseline_name(name)} ({entry['not_run']}).", "warn")
         for name, entry in entries.items()
         if "not_run" in entry
     )

@@ -10,11 +10,12 @@ from typing import Any
 from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import CARD, write_meta
 from pointsman.core.errors import DataError
-from pointsman.core.files import write_json, write_text
+from pointsman.core.files import write_text
 from pointsman.core.types import Example, Prediction
+from pointsman.evaluation.account import Account
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
-from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import scalars, score
+from pointsman.pipeline.pages import TEST_SPLIT, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, load
 
@@ -25,6 +26,7 @@ class Evaluation:
 
     figures: dict[str, Any]
     mistakes: list[dict[str, Any]] = field(default_factory=list)
+    revealed: bool = False
 
 
 def evaluate(
@@ -58,7 +60,7 @@ def evaluate(
         mistakes = span_mistakes(examples, predictions, reveal=reveal)
     else:
         mistakes = text_mistakes(spec, examples, predictions, reveal=reveal)
-    return Evaluation(figures, mistakes)
+    return Evaluation(figures, mistakes, reveal)
 
 
 def _slice(predictor: Predictor, rows: Sequence[Example]) -> dict[str, Any]:
@@ -90,21 +92,32 @@ def evaluate_bundle(
         path: The bundle.
         examples: Its test split.
         slices: Kept-out rows.
-        out: Directory for `metrics.json` and `report.md`.
+        out: Directory for the figures and the reports.
     """
     predictor = load(path)
     with progress_bar("  evaluating", len(examples)) as progress:
         result = evaluate(predictor, examples, slices=slices, progress=progress)
-    write_evaluation(predictor, result, out, "its test split")
+    write_evaluation(predictor, result, out, TEST_SPLIT, beside=path.parent)
     meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))
     write_meta(path, meta)  # last: figures in it say that the run is finished
     return result.figures
 
 
-def write_evaluation(predictor: Predictor, result: Evaluation, out: Path, data: str) -> None:
-    """Write `metrics.json` and `report.md` into `out`."""
-    write_json(out / "metrics.json", result.figures)
-    write_text(
-        out / "report.md", write_report(predictor.meta, result.figures, result.mistakes, data)
+def write_evaluation(
+    predictor: Predictor, result: Evaluation, out: Path, data: str, *, beside: Path | None = None
+) -> None:
+    """Write the figures and the reports of an evaluation.
+
+    Args:
+        predictor: The bundle that was evaluated.
+        result: What was found.
+        out: Directory for `metrics.json`, `report.json`, `report.md` and `report.html`.
+        data: What it was evaluated on, in words.
+        beside: Directory of the bundle, where its training log lies.
+    """
+    history = read_history(beside or out)
+    account = Account(
+        predictor.meta, result.figures, data, result.mistakes, history, result.revealed
     )
+    write_evaluated(out, account)

@@ -21,13 +21,12 @@ from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
-
-RESOLVED = "recipe.json"
 
 
 def train_prepared(
@@ -166,14 +165,16 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
-    write_json(recipe.directory() / RESOLVED, recipe.model_dump(mode="json"))
-    return [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    write_json(recipe.directory() / RECIPE, recipe.model_dump(mode="json"))
+    bundles = [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    write_run_index(recipe.directory())
+    return bundles
 
 
 def _check_directory(recipe: Recipe) -> None:
     """Refuse a run directory that holds something else; a recipe that made nothing may change."""
     directory = recipe.directory()
-    file = directory / RESOLVED
+    file = directory / RECIPE
     if not directory.is_dir() or all(path == file for path in directory.iterdir()):
         return
     if not file.is_file():
