@@ -84,7 +84,7 @@ def _svg(figure: Figure, label: str) -> str:
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<(metadata|style).*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r'<g id="[^"]*"', "<g", text)  # every plot has the same: a page holds several
     text = re.sub(r"font(-family)?: (\d+px )?'[^;\"]*", _font, text)
     for colour, variable in _COLOURS.items():
