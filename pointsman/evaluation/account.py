@@ -84,12 +84,7 @@ def shown(value: Cell) -> str:
 
 def visible(text: str) -> str:
     """Return a text in which every character can be seen, so that none can play tricks."""
-    return _UNSEEN.sub(
-        lambda match: (
-            f"\N{LEFT-POINTING ANGLE BRACKET}U+{ord(match[0]):04X}\N{RIGHT-POINTING ANGLE BRACKET}"
-        ),
-        text,
-    )
+    return _UNSEEN.sub(lambda match: f"\u27e8U+{ord(match[0]):04X}\u27e9", text)
 
 
 def number(value: Any) -> float | None:

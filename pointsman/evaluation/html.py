@@ -68,7 +68,7 @@ def _render(template: str, **values: Any) -> str:
     environment.filters |= {"shown": shown, "visible": visible, "number": number, "marks": marks}
     environment.globals |= {
         "in_words": in_words,
-        "is_number": is_number,
+        "figures_in": figures_in,
         "heat": heat,
         "cost": cost_rows,
         "span_of": span_of,
@@ -91,9 +91,16 @@ def _pieces(row: Any) -> list[tuple[str, str | None, bool]]:
     ]
 
 
-def is_number(value: Any) -> bool:
-    """Return whether a cell is a figure, to stand at the right."""
-    return isinstance(value, int | float) or bool(_NUMBER.match(str(value)))
+def figures_in(table: Table) -> list[bool]:
+    """Return which columns hold figures alone, to stand at the right."""
+    columns = zip(*table.rows, strict=True) if table.rows else ([""] for _ in table.header)
+    return [_are_figures([cell for cell in column if cell not in ("", None)]) for column in columns]
+
+
+def _are_figures(cells: Sequence[Any]) -> bool:
+    return bool(cells) and all(
+        isinstance(cell, int | float) or _NUMBER.match(str(cell)) for cell in cells
+    )
 
 
 def heat(table: Table) -> list[list[float]]:

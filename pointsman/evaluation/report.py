@@ -36,7 +36,7 @@ def write_markdown(account: Account) -> str:
     value = "not measurable on this data" if leading.value is None else f"{leading.value:.4f}"
     parts = [
         f"# {account.meta.task.title}: {leading.name} {value}\n\n"
-        f"{account.figures['rows']:,} rows of {account.data}.\n",
+        f"{account.figures['rows']:,} rows of {_plain(shown(account.data))}.\n",
         f"{in_words(leading)} {_emphasis(leading.verdict)}\n",
         *map(_section, sections(account)),
     ]
@@ -48,7 +48,7 @@ def _section(section: Section) -> str:
     if section.notes:
         parts.append("\n\n".join(map(_emphasis, section.notes)) + "\n")
     for part in section.tables:
-        caption = f"{part.caption}:\n\n" if part.caption else ""
+        caption = f"{_plain(shown(part.caption))}:\n\n" if part.caption else ""
         parts.append(caption + table(part.header, part.rows))
     return "\n".join(parts)
 
