@@ -27,7 +27,7 @@ def evaluate_cli(
     ),
     reference: bool = typer.Option(False, "--reference", help="Run the document's own prompts."),
     output: Path | None = typer.Option(
-        None, "-o", "--output", help="Where metrics.json and report.md go; beside the bundle."
+        None, "-o", "--output", help="Where the figures and reports go; beside the bundle."
     ),
     on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
@@ -67,7 +67,7 @@ def evaluate_cli(
     show_evaluation(predictor.meta, result.figures)
     beside = find_bundles([bundle])[0].resolve().parent
     place = output or _free_place(beside / f"evaluation-{data.stem}", data)
-    write_evaluation(predictor, result, place, str(data.name))
+    write_evaluation(predictor, result, place, str(data.name), beside=beside)
     write_json(place / DATA, _what(data))
     say(f"written to {place}")
 

@@ -8,7 +8,18 @@ from typing import NoReturn
 import typer
 
 from pointsman import __version__
-from pointsman.cli import audit, calibrate, classify, compare, data, evaluate, run, tasks, train
+from pointsman.cli import (
+    audit,
+    calibrate,
+    classify,
+    compare,
+    data,
+    evaluate,
+    report,
+    run,
+    tasks,
+    train,
+)
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
 
@@ -32,6 +43,7 @@ app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
 app.command("calibrate")(calibrate.calibrate_cli)
 app.command("compare")(compare.compare_cli)
+app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
-from pointsman.runtime.masking import mask_patterns, mask_spans, merge_spans
+from pointsman.runtime.masking import mask_patterns, mask_pieces, merge_spans
 from pointsman.tasks.spec import TaskSpec
 
 WIDTH = 160  # characters of a text that are shown
@@ -19,6 +19,8 @@ KINDS = ("missed", "wrong type", "boundary", "spurious")
 PAIRS, EXAMPLES, TERMS = 10, 3, 6  # of an account: pairs, texts of each, words of a cluster
 CLUSTERS, CLUSTERED, VOCABULARY = 8, 1000, 2000
 WORD = re.compile(r"[^\W\d_]{3,}")
+
+Piece = tuple[str, str | None, bool]
 
 
 def text_mistakes(
@@ -53,11 +55,15 @@ def span_mistakes(
     reveal: bool = False,
     limit: int = 20,
 ) -> list[dict[str, Any]]:
-    """Return wrong spans by kind: missed, spurious, wrong type, boundary."""
+    """Return wrong spans by kind: missed, spurious, wrong type, boundary.
+
+    `pieces` holds the shown text cut at its spans: each piece with its label, and whether it is
+    the span in question.
+    """
     found: list[dict[str, Any]] = []
     for example, prediction in zip(examples, predictions, strict=True):
         for kind, span, other in _span_errors(example.spans, prediction.spans):
-            hidden = _hide(example, prediction)
+            pieces = _cut(_pieces(example, prediction, span, reveal=reveal))
             shown = example.text[span.start : span.end] if reveal else f"[{len(span_text(span))}]"
             found.append(
                 {
@@ -65,8 +71,9 @@ def span_mistakes(
                     "expected": span.label if isinstance(span, Span) else None,
                     "given": other.label if other else None,
                     "span": shown,
-                    "text": _short(example.text if reveal else hidden),
+                    "text": "".join(text for text, _, _ in pieces),
                     "source": example.source,
+                    "pieces": pieces,
                 }
             )
     kinds = sorted({row["kind"] for row in found})
@@ -99,10 +106,65 @@ def _span_errors(
     return errors
 
 
-def _hide(example: Example, prediction: Prediction) -> str:
-    """Mask what is personal by the labels or by the model, whichever says more."""
+def _pieces(
+    example: Example, prediction: Prediction, focus: Span | PredictedSpan, *, reveal: bool
+) -> list[Piece]:
+    """Cut a text at what is personal by the labels or by the model, whichever says more."""
     spans = merge_spans([*example.spans, *prediction.spans])
-    return mask_patterns(mask_spans(example.text, spans))
+    pieces: list[Piece] = []
+    for text, span in mask_pieces(example.text, spans):
+        if span is None:
+            pieces.append((_flat(text if reveal else mask_patterns(text)), None, False))
+            continue
+        own = _flat(example.text[span.start : span.end]) if reveal else text
+        asked = span.start <= focus.start and focus.end <= span.end
+        pieces.append((own, span.label, asked))
+    return pieces
+
+
+def _cut(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces around the one in question, `WIDTH` characters at most."""
+    middle = next(index for index, (_, _, asked) in enumerate(pieces) if asked)
+    text, label, asked = pieces[middle]
+    text = _short(text)
+    before, after = pieces[:middle], pieces[middle + 1 :]
+    room = WIDTH - len(text)
+    wanted = sum(len(piece[0]) for piece in after)
+    left = _ending(before, max(room // 2, room - wanted))
+    right = _beginning(after, room - sum(len(piece[0]) for piece in left))
+    return [*left, (text, label, asked), *right]
+
+
+def _ending(pieces: Sequence[Piece], room: int) -> list[Piece]:
+    """Return the last pieces that fit; a text without label is cut, a marked one is left out."""
+    kept: list[Piece] = []
+    for text, label, asked in reversed(pieces):
+        if len(text) <= room:
+            kept.append((text, label, asked))
+            room -= len(text)
+            continue
+        if room > 0:
+            kept.append(("…" if label else "…" + text[len(text) - room + 1 :], None, False))
+        break
+    return kept[::-1]
+
+
+def _beginning(pieces: Sequence[Piece], room: int) -> list[Piece]:
+    """Return the first pieces that fit; see `_ending`."""
+    kept: list[Piece] = []
+    for text, label, asked in pieces:
+        if len(text) <= room:
+            kept.append((text, label, asked))
+            room -= len(text)
+            continue
+        if room > 0:
+            kept.append(("…" if label else text[: room - 1] + "…", None, False))
+        break
+    return kept
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
 
 
 def _short(text: str) -> str:

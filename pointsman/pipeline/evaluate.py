@@ -12,17 +12,21 @@ from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import CARD, write_meta
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
-from pointsman.core.files import write_json, write_text
+from pointsman.core.files import write_text
 from pointsman.core.types import Example, Prediction
+from pointsman.data.prepared import PreparedData
+from pointsman.evaluation.account import Account
+from pointsman.evaluation.against import against_baselines
+from pointsman.evaluation.baselines import baselines_for
 from pointsman.evaluation.curves import describe_curves
 from pointsman.evaluation.intervals import as_dicts, intervals
 from pointsman.evaluation.mistakes import error_account, span_mistakes, text_mistakes
 from pointsman.evaluation.perturbed import EvaluateOptions, perturbed_figures, sample_rows
 from pointsman.evaluation.postprocessing import postprocessing_effect
-from pointsman.evaluation.report import write_report
 from pointsman.evaluation.score import score
 from pointsman.evaluation.slices import kept_out_figures, slice_figures
 from pointsman.pipeline.calibrate import calibration_figures, measure_point
+from pointsman.pipeline.pages import TEST_SPLIT, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, Reading, load
 from pointsman.tasks.spec import TaskSpec
@@ -34,6 +38,8 @@ class Evaluation:
 
     figures: dict[str, Any]
     mistakes: list[dict[str, Any]] = field(default_factory=list)
+    revealed: bool = False
+    predictions: list[Prediction] = field(default_factory=list)
 
 
 def evaluate(
@@ -78,7 +84,8 @@ def evaluate(
     if effect is not None:
         figures["postprocess"] = effect
     figures["errors"] = error_account(spec, examples, predictions, reveal=reveal)
-    return Evaluation(figures, _mistakes(spec, examples, predictions, reveal=reveal))
+    mistakes = _mistakes(spec, examples, predictions, reveal=reveal)
+    return Evaluation(figures, mistakes, reveal, predictions)
 
 
 def _certainty(
@@ -138,40 +145,50 @@ def texts_to_answer(
 
 
 def evaluate_bundle(
-    path: Path,
-    examples: Sequence[Example],
-    *,
-    slices: Mapping[str, Sequence[Example]],
-    perturbations: EvaluateOptions | None = None,
-    out: Path,
+    path: Path, data: PreparedData, *, perturbations: EvaluateOptions | None = None, out: Path
 ) -> dict[str, Any]:
     """Evaluate a bundle on its test split and let the bundle and its card say so.
 
     Args:
         path: The bundle.
-        examples: Its test split.
-        slices: Kept-out rows.
+        data: What it was trained on; baselines learn from the same training rows.
         perturbations: Which perturbations of how many rows; none when not given.
-        out: Directory for `metrics.json` and `report.md`.
+        out: Directory for the figures and the reports.
     """
     predictor = load(path)
-    total = texts_to_answer(predictor.task, examples, slices, perturbations)
+    spec, slices = predictor.task, data.slices
+    total = texts_to_answer(spec, data.test, slices, perturbations)
     with progress_bar("  evaluating", total) as progress:
         result = evaluate(
-            predictor, examples, slices=slices, perturbations=perturbations, progress=progress
+            predictor, data.test, slices=slices, perturbations=perturbations, progress=progress
+        )
+    with progress_bar("  baselines", len(baselines_for(spec))) as progress:
+        result.figures["baselines"] = against_baselines(
+            spec, data.train, data.test, result.predictions, progress=progress
         )
     if "audit" in predictor.meta.provenance:
         result.figures["audit"] = predictor.meta.provenance["audit"]
-    write_evaluation(predictor, result, out, "its test split")
+    write_evaluation(predictor, result, out, TEST_SPLIT, beside=path.parent)
     meta = predictor.meta.model_copy(update={"metrics": result.figures})
     write_text(path / CARD, write_card(meta))
     write_meta(path, meta)  # last: figures in it say that the run is finished
     return result.figures
 
 
-def write_evaluation(predictor: Predictor, result: Evaluation, out: Path, data: str) -> None:
-    """Write `metrics.json` and `report.md` into `out`."""
-    write_json(out / "metrics.json", result.figures)
-    write_text(
-        out / "report.md", write_report(predictor.meta, result.figures, result.mistakes, data)
+def write_evaluation(
+    predictor: Predictor, result: Evaluation, out: Path, data: str, *, beside: Path | None = None
+) -> None:
+    """Write the figures and the reports of an evaluation.
+
+    Args:
+        predictor: The bundle that was evaluated.
+        result: What was found.
+        out: Directory for `metrics.json`, `report.json`, `report.md` and `report.html`.
+        data: What it was evaluated on, in words.
+        beside: Directory of the bundle, where its training log lies.
+    """
+    history = read_history(beside or out)
+    account = Account(
+        predictor.meta, result.figures, data, result.mistakes, history, result.revealed
     )
+    write_evaluated(out, account)

@@ -27,6 +27,7 @@ from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
 from pointsman.pipeline.gate import check_licences, requested_licences
+from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
@@ -35,8 +36,6 @@ from pointsman.runtime.predictor import load
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
-
-RESOLVED = "recipe.json"
 
 
 def train_prepared(
@@ -113,13 +112,7 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
     bundle = train_and_pack(request, say)
     _calibrate_once(bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(
-        bundle,
-        request.data.test,
-        slices=request.data.slices,
-        perturbations=request.terms.evaluation,
-        out=request.directory,
-    )
+    evaluate_bundle(bundle, data, perturbations=request.terms.evaluation, out=request.directory)
     return bundle
 
 
@@ -219,14 +212,16 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
-    write_json(recipe.directory() / RESOLVED, recipe.model_dump(mode="json"))
-    return [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    write_json(recipe.directory() / RECIPE, recipe.model_dump(mode="json"))
+    bundles = [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    write_run_index(recipe.directory())
+    return bundles
 
 
 def _check_directory(recipe: Recipe) -> None:
     """Refuse a run directory that holds something else; a recipe that made nothing may change."""
     directory = recipe.directory()
-    file = directory / RESOLVED
+    file = directory / RECIPE
     if not directory.is_dir() or all(path == file for path in directory.iterdir()):
         return
     if not file.is_file():

@@ -16,8 +16,9 @@ from pointsman.core.files import atomic_directory, read_json, write_json
 from pointsman.data.prepared import is_prepared, load_prepared
 from pointsman.pipeline.compare import compare_bundles
 from pointsman.pipeline.contestants import Contestant, Rivals, choose_rows
+from pointsman.pipeline.pages import RECIPE
 from pointsman.pipeline.recipe import RECIPES, Recipe, load_recipe
-from pointsman.pipeline.run import RESOLVED, plan, run_recipe
+from pointsman.pipeline.run import plan, run_recipe
 from pointsman.pipeline.steps import Say
 
 COMPARISONS = RECIPES / "compare"
@@ -228,8 +229,8 @@ def _share_data(first: Recipe, recipe: Recipe) -> None:
         source, place = first.directory() / name / "data", recipe.directory() / name / "data"
         if is_prepared(place) or not is_prepared(source):
             continue
-        if not (recipe.directory() / RESOLVED).is_file():  # says whose directory it is
-            write_json(recipe.directory() / RESOLVED, recipe.model_dump(mode="json"))
+        if not (recipe.directory() / RECIPE).is_file():  # says whose directory it is
+            write_json(recipe.directory() / RECIPE, recipe.model_dump(mode="json"))
         with atomic_directory(place) as temporary:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
 

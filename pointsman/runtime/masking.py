@@ -23,18 +23,26 @@ def mask_spans(text: str, spans: Sequence[Span | PredictedSpan]) -> str:
         text: The text.
         spans: Sorted, disjoint spans in it.
     """
+    return "".join(piece for piece, _ in mask_pieces(text, spans))
+
+
+def mask_pieces(
+    text: str, spans: Sequence[Span | PredictedSpan]
+) -> list[tuple[str, Span | PredictedSpan | None]]:
+    """Return the masked text of `mask_spans` in pieces, each with the span that it stands for."""
     numbers: dict[tuple[str, str], int] = {}
     counts: dict[str, int] = {}
-    parts = []
+    pieces: list[tuple[str, Span | PredictedSpan | None]] = []
     position = 0
     for span in spans:
         key = (span.label, text[span.start : span.end].casefold())
         if key not in numbers:
             counts[span.label] = counts.get(span.label, 0) + 1
             numbers[key] = counts[span.label]
-        parts += [text[position : span.start], f"[{span.label}_{numbers[key]}]"]
+        pieces.append((text[position : span.start], None))
+        pieces.append((f"[{span.label}_{numbers[key]}]", span))
         position = span.end
-    return "".join(parts) + text[position:]
+    return [*pieces, (text[position:], None)]
 
 
 def merge_spans(spans: Iterable[Span | PredictedSpan]) -> list[Span]:

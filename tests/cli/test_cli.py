@@ -340,6 +340,24 @@ def test_evaluate_hides_personal_data_unless_asked(pointsman, bundles, tmp_path,
     assert "missed" in report and ("@example.org" in report) is reveal
 
 
+def test_report_prints_the_pages_that_it_wrote(pointsman, own_demo):
+    page, index = own_demo / "run/jailbreak/report.html", own_demo / "run/index.html"
+    for file in (page, index):
+        file.unlink()
+    result = pointsman("report", "run")
+    assert result.code == 0 and result.err == ""
+    assert result.out.splitlines() == [
+        "run/jailbreak/report.html", "run/pii/report.html", "run/index.html",
+    ]  # fmt: skip
+    assert page.is_file() and index.is_file()
+
+
+def test_report_refuses_a_directory_without_figures(pointsman, tmp_path):
+    result = pointsman("report", tmp_path)
+    assert result.code == 2 and "no metrics.json" in result.err
+    assert "pointsman evaluate" in result.err
+
+
 def test_evaluate_takes_prepared_data(pointsman, demo, bundles, tmp_path):
     data = demo / "run" / "jailbreak" / "data"
     assert pointsman("evaluate", bundles[0], "--data", data, "-o", tmp_path).code == 0

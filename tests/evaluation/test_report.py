@@ -47,12 +47,10 @@ def test_a_detectors_report(figures):
     assert rows_of(report, "Confusion")[2:] == [["benign", "1", "1"], ["jailbreak", "0", "1"]]
     assert "Most confused: benign and jailbreak (33.3% of their rows)." in report
     slices = rows_of(report, "Slices")
-    columns = ["slice", "by", "rows", "figure", "value", "95% interval", "share flagged"]
+    columns = ["slice", "rows", "metric", "value", "95% interval", "share flagged"]
     assert slices[0] == columns
-    assert slices[2] == [
-        "harmful", "kept out", "30", "share flagged", "0.5000", "0.2500 to 0.7500", "0.5000",
-    ]  # fmt: skip
-    assert slices[3][2] == "2 (few)" and slices[3][5] == "0.2500 to 0.7500, few groups"
+    assert slices[2] == ["harmful", "30", "share flagged", "0.5000", "0.2500 to 0.7500", "0.5000"]
+    assert slices[3][1] == "2 (few)"
     assert "a \\| b" in report.split("## Mistakes")[1]
 
 
@@ -80,12 +78,12 @@ def test_perturbations_and_errors_have_tables(figures):
         "false_positive_clusters": [{"terms": ["kill", "process"], "rows": 5, "examples": ["k"]}],
     }
     report = write_report(meta(JAILBREAK), figures, [], "x")
-    assert "ROC-AUC of the same 1,200 rows written differently, seed 3." in report
-    assert rows_of(report, "Perturbations")[2] == [
-        "typos (trained with)", "one edit", "0.7500", "0.5000", "0.2500 to 0.7500", "0.2500",
+    assert rows_of(report, "Perturbed texts")[2] == [
+        "typos (trained with)", "one edit", "1,200", "ROC-AUC", "0.7500", "0.5000",
+        "0.2500 to 0.7500", "0.2500",
     ]  # fmt: skip
-    assert rows_of(report, "Confused pairs")[2] == ["a", "b", "7", "x \\| y / z"]
-    assert rows_of(report, "False positives")[2] == ["kill, process", "5", "k"]
+    assert "| a | b | 7 | x \\| y / z |" in report
+    assert "| kill, process | 5 | k |" in report
 
 
 def test_errors_of_spans_are_counted_by_kind_and_type():
@@ -94,10 +92,10 @@ def test_errors_of_spans_are_counted_by_kind_and_type():
     figures = score(PII, examples, [Prediction("pii", None, 0.0)])
     figures["errors"] = {"counts": kinds, "by_type": {"PERSON": kinds}}
     report = write_report(meta(PII), figures, [], "x")
-    assert rows_of(report, "Errors by kind")[0] == ["type", *kinds]
-    assert rows_of(report, "Errors by kind")[3] == ["PERSON", "2", "0", "1", "0"]
+    assert rows_of(report, "Kinds of mistakes")[0] == ["type", *kinds]
+    assert rows_of(report, "Kinds of mistakes")[3] == ["PERSON", "2", "0", "1", "0"]
     figures["errors"] = {"counts": dict.fromkeys(kinds, 0), "by_type": {}}
-    assert "Errors by kind" not in write_report(meta(PII), figures, [], "x")
+    assert "Kinds of mistakes" not in write_report(meta(PII), figures, [], "x")
 
 
 def test_a_headline_that_cannot_be_measured_is_said(figures):
