@@ -363,6 +363,7 @@ def test_evaluate_takes_prepared_data(pointsman, demo, bundles, tmp_path):
     assert pointsman("evaluate", bundles[0], "--data", data, "-o", tmp_path).code == 0
     old = json.loads((demo / "run" / "jailbreak" / "metrics.json").read_text())
     assert old.pop("audit")["leakage"] == 0  # it tells of what the bundle was trained on
+    assert set(old.pop("baselines")) == {"majority", "tfidf"}  # they learn from its training rows
     assert json.loads((tmp_path / "metrics.json").read_text()) == old
 
 
