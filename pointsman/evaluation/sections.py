@@ -125,6 +125,8 @@ def _calibration(account: Account) -> Section | None:
     rows: list[tuple[Cell, ...]] = []
     for name in ("ece", "brier", "nll"):
         values = [found[side].get(name) for side in sides]
+        if all(value is None for value in values):
+            continue
         rows.append((title(name), *(x for value in values for x in _with_ends(value))))
     header = ("figure", *(x for side in sides for x in (side, f"95% interval, {side}")))
     notes = []

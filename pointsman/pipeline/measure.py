@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def _answer(prediction: Prediction) -> tuple[Any, ...]:
 
 def to_row(prediction: Prediction) -> dict[str, Any]:
     """Return a prediction as JSON, without the text of its spans: whoever asked has it."""
-    row = asdict(prediction)
+    row = asdict(replace(prediction, unprocessed=None))
     row["spans"] = [[s.start, s.end, s.label, s.score] for s in prediction.spans]
     return row
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +38,14 @@ from pointsman.training.batching import (
 )
 from pointsman.training.config import TrainOptions
 from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
-from pointsman.training.memory import peak_gpu_mb, peak_mb, reset_peak
 from pointsman.training.precision import choose_precision
 from pointsman.training.progress import TrainingProgress
 from pointsman.training.rows import Row
+from pointsman.training.spent import SpentCallback
 
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
 FINISHED = "finished.json"
-SPENT = "spent.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,40 +201,6 @@ def _fit(trainer: PureOrderTrainer, directory: Path, last: Path | None) -> dict[
     spent = meter.spent()
     write_json(done, spent)
     return spent
-
-
-class SpentCallback(TrainerCallback):
-    """Measures what a run costs, and keeps the account beside each checkpoint.
-
-    Args:
-        directory: The checkpoint directory.
-        last: The checkpoint that the run resumes from; what came after it is done, and paid,
-            again.
-    """
-
-    def __init__(self, directory: Path, last: Path | None) -> None:
-        self._file = directory / SPENT
-        known = read_json(self._file) if last is not None and self._file.is_file() else {}
-        self._before: dict[str, float] = known.get("" if last is None else last.name, {})
-        self._known = known
-        self._started = time.perf_counter()
-        reset_peak()
-
-    def spent(self) -> dict[str, float]:
-        """Return seconds, and peaks in MiB, of this invocation and of those that it resumed."""
-        now = {
-            "seconds": time.perf_counter() - self._started + self._before.get("seconds", 0.0),
-            "peak_memory_mb": max(peak_mb(), self._before.get("peak_memory_mb", 0.0)),
-        }
-        gpu = peak_gpu_mb()
-        return now if gpu is None else now | {"gpu_memory_mb": gpu}
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Note what was spent up to a checkpoint."""
-        self._known[f"checkpoint-{state.global_step}"] = self.spent()
-        write_json(self._file, self._known)
 
 
 def _check_best(state: TrainerState) -> None:

@@ -1,6 +1,7 @@
 """Everyone on the same rows, each in a process of its own, and what must agree beforehand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -269,7 +270,7 @@ def test_predictions_travel_without_their_words(finder, detector):
     for predictor in (finder, detector):
         (prediction,) = predictor.predict([text])
         row = json.loads(json.dumps(to_row(prediction)))
-        assert from_row(row, text) == prediction
+        assert from_row(row, text) == replace(prediction, unprocessed=None)
         assert "Sarah" not in json.dumps(row)
 
 

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from pointsman.core.errors import ConfigError, StorageError, TrainingError
 from pointsman.training import trainer
+from pointsman.training.spent import SPENT
 from tests.training.jobs import make_job, train_until
 
 STEPS = 40  # 76 rows in batches of 8 make 10 steps an epoch, four epochs
@@ -61,11 +62,11 @@ def test_a_resumed_run_says_what_all_of_it_cost(backbones, tmp_path):
     job = make_job(backbones["bert"], tmp_path, evaluate_every=5)
     with pytest.raises(KeyboardInterrupt):
         train_until(job, 13)
-    spent = json.loads((tmp_path / trainer.SPENT).read_text())
+    spent = json.loads((tmp_path / SPENT).read_text())
     assert spent["checkpoint-10"]["seconds"] > spent["checkpoint-5"]["seconds"] > 0
     spent["checkpoint-10"]["seconds"] = 1000.0
     spent["checkpoint-10"]["peak_memory_mb"] = 1e6
-    (tmp_path / trainer.SPENT).write_text(json.dumps(spent))
+    (tmp_path / SPENT).write_text(json.dumps(spent))
     outcome = trainer.train(make_job(backbones["bert"], tmp_path, evaluate_every=5))
     assert 1000 < outcome.seconds < 1100 and outcome.peak_memory_mb == 1e6
     assert outcome.gpu_memory_mb is None
