@@ -51,6 +51,15 @@ def test_rows_of_one_class_tell_the_share_flagged_alone(label):
     assert part["interval"]["groups"] == 40
 
 
+def test_none_of_sixty_is_not_surely_none():
+    part = measure(JAILBREAK, [Example("t", "benign")] * 60, detected(*[0.1] * 60))
+    assert part["value"] == part["interval"]["low"] == 0
+    assert part["interval"]["high"] == pytest.approx(1 - 0.025 ** (1 / 60))
+    part = measure(CATEGORY, [Example("t", "law")] * 60, category(*["law"] * 60))
+    assert part["value"] == part["interval"]["high"] == 1
+    assert part["interval"]["low"] == pytest.approx(0.025 ** (1 / 60))
+
+
 def test_few_rows_are_called_so():
     assert measure(CATEGORY, [Example("t", "law")] * 9, category(*["law"] * 9))["few"]
     assert not measure(CATEGORY, [Example("t", "law")] * 10, category(*["law"] * 10))["few"]
