@@ -121,10 +121,38 @@ def intervals(
     found = {}
     for name, statistic in chosen.items():
         value = statistic(ones)
-        if not np.isnan(value):
+        if np.isnan(value):
+            continue
+        shared = _rows_of_share(spec, name, examples)
+        if shared is not None and value in (0.0, 1.0):
+            found[name] = _exact(value, len(set(_group_numbers(shared))))
+        else:
             low, high = percentiles([statistic(row) for row in weights])
             found[name] = Interval(value, low, high, groups)
     return found
+
+
+def _rows_of_share(spec: TaskSpec, name: str, examples: Sequence[Example]) -> list[Example] | None:
+    """Return the rows that a metric is a plain share of, or None where it is none."""
+    if name == "accuracy":
+        return list(examples)
+    if name == "clean_share":
+        return [example for example in examples if not example.spans]
+    if name in ("false_positive_rate", "false_negative_rate"):
+        positive = name == "false_negative_rate"
+        return [e for e in examples if (e.label == spec.positive) == positive]
+    return None
+
+
+def _exact(share: float, groups: int) -> Interval:
+    """Give a share of none or all the exact ends (Clopper and Pearson, 1934), over groups.
+
+    Draws from rows that are all alike are all alike, too: the bootstrap would say that it is sure.
+    """
+    from scipy.stats import binomtest
+
+    ends = binomtest(round(share * groups), groups).proportion_ci(LEVEL)
+    return Interval(share, float(ends.low), float(ends.high), groups)
 
 
 def paired_difference(
@@ -193,17 +221,20 @@ def group_weights(
         draws: How many samples.
         seed: Of the draws.
     """
-    numbers: dict[str, int] = {}
-    member = np.asarray(
-        [
-            numbers.setdefault(e.group if e.group is not None else f"row {i}", len(numbers))
-            for i, e in enumerate(examples)
-        ]
-    )
-    count = len(numbers)
+    member = np.asarray(_group_numbers(examples))
+    count = int(member.max()) + 1
     random = np.random.default_rng(seed)
     drawn = random.multinomial(count, np.full(count, 1 / count), size=draws)
     return count, drawn[:, member].astype(np.float64)
+
+
+def _group_numbers(examples: Sequence[Example]) -> list[int]:
+    """Return each row's group as a number from 0; a row without one is its own."""
+    numbers: dict[str, int] = {}
+    return [
+        numbers.setdefault(e.group if e.group is not None else f"row {i}", len(numbers))
+        for i, e in enumerate(examples)
+    ]
 
 
 def percentiles(values: Sequence[float]) -> tuple[float, float]:

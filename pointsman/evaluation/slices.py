@@ -7,13 +7,12 @@ from typing import Any
 
 from pointsman.core.types import Example, Prediction
 from pointsman.data.request import OOD
-from pointsman.evaluation.intervals import LEVEL, Interval, intervals
+from pointsman.evaluation.intervals import Interval, intervals
 from pointsman.evaluation.score import scalars, score
 from pointsman.tasks.spec import TaskSpec
 
 FEW_ROWS = 10
 FLAGGED = "flagged"
-SHARES = (FLAGGED, "accuracy", "clean_share")
 BANDS = (8, 32, 128, 512)  # longest text of a band, in tokens
 EXTRAS = (
     "accuracy",
@@ -58,8 +57,6 @@ def measure(spec: TaskSpec, examples: Sequence[Example], predictions: Answers) -
     figures = scalars(score(spec, examples, predictions))
     metric = metric_of(spec, examples)
     interval = _interval(spec, examples, predictions, metric)
-    if metric in SHARES and interval.value in (0, 1):
-        interval = _exact(interval)
     found: dict[str, Any] = {
         "rows": len(examples),
         "metric": metric,
@@ -85,17 +82,6 @@ def _interval(
     rate = "false_negative_rate"
     missed = intervals(spec, examples, predictions, metrics=(rate,))[rate]
     return Interval(1 - missed.value, 1 - missed.high, 1 - missed.low, missed.groups)
-
-
-def _exact(interval: Interval) -> Interval:
-    """Give a share of none or all the exact ends (Clopper and Pearson, 1934), over groups.
-
-    Draws from rows that are all alike are all alike, too: the bootstrap would say that it is sure.
-    """
-    from scipy.stats import binomtest
-
-    ends = binomtest(round(interval.value) * interval.groups, interval.groups).proportion_ci(LEVEL)
-    return Interval(interval.value, float(ends.low), float(ends.high), interval.groups)
 
 
 def length_band(tokens: int) -> str:

@@ -155,3 +155,20 @@ def test_a_token_task_has_a_paired_interval_and_no_mcnemar():
     assert difference.value == pytest.approx(score(PII, examples, answers)["span_f1"])
     assert difference.p_value is None and Difference("x", 1, 0.5, 2, None).verdict == "better"
     assert difference.to_dict()["verdict"] == difference.verdict
+
+
+def test_shares_of_none_or_all_have_exact_ends():
+    examples = [Example(str(i), "benign" if i < 60 else "jailbreak") for i in range(70)]
+    answers = [Prediction("jailbreak", "benign", 0.9, {"benign": 0.9, "jailbreak": 0.1})] * 70
+    found = intervals(JAILBREAK, examples, answers)
+    assert (found["false_positive_rate"].value, found["false_positive_rate"].low) == (0, 0)
+    assert found["false_positive_rate"].high == pytest.approx(1 - 0.025 ** (1 / 60))
+    assert found["false_positive_rate"].groups == 60
+    assert found["false_negative_rate"].low == pytest.approx(0.025 ** (1 / 10))
+    assert found["false_negative_rate"].high == 1 and found["false_negative_rate"].groups == 10
+    grouped = [
+        Example(e.text, e.label, group="g" if i < 60 else None) for i, e in enumerate(examples)
+    ]
+    assert intervals(JAILBREAK, grouped, answers)["false_positive_rate"].high == pytest.approx(
+        0.975
+    )
