@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pointsman.core.types import Example, Prediction
-from pointsman.evaluation.baselines import baselines_for
+from pointsman.evaluation.baselines import Baseline, baselines_for
 from pointsman.evaluation.intervals import paired_difference
 from pointsman.evaluation.pattern_baseline import NotRun
 from pointsman.evaluation.score import scalars, score
@@ -19,6 +19,7 @@ def against_baselines(
     examples: Sequence[Example],
     predictions: Sequence[Prediction],
     *,
+    baselines: Mapping[str, Baseline | NotRun] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return what each baseline reaches, and how far the model is above it.
@@ -28,6 +29,7 @@ def against_baselines(
         train: Rows that the model learnt from: a baseline learns from the same ones.
         examples: Rows to answer.
         predictions: The model's answers.
+        baselines: Those of the task, where they are made already.
         progress: Called with 1 for each baseline that is done.
 
     Returns:
@@ -36,7 +38,7 @@ def against_baselines(
     """
     texts = [example.text for example in examples]
     found: dict[str, dict[str, Any]] = {}
-    for name, baseline in baselines_for(spec).items():
+    for name, baseline in (baselines or baselines_for(spec)).items():
         if isinstance(baseline, NotRun):
             found[name] = dict(baseline.to_dict())
         else:

@@ -48,6 +48,10 @@ class Interval:
         """Return the JSON form; `few` says that the interval rests on too few groups."""
         return {**asdict(self), "few": self.groups < FEW_GROUPS}
 
+    def complement(self) -> Interval:
+        """Return the interval of the other share: of recall, given that of what is missed."""
+        return Interval(1 - self.value, 1 - self.high, 1 - self.low, self.groups)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

@@ -81,7 +81,7 @@ def _interval(
         return intervals(spec, examples, predictions, metrics=(rate,))[rate]
     rate = "false_negative_rate"
     missed = intervals(spec, examples, predictions, metrics=(rate,))[rate]
-    return Interval(1 - missed.value, 1 - missed.high, 1 - missed.low, missed.groups)
+    return missed.complement()
 
 
 def length_band(tokens: int) -> str:

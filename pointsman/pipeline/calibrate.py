@@ -18,7 +18,7 @@ from pointsman.evaluation.calibration import (
     describe_calibration,
     fit_temperature,
 )
-from pointsman.evaluation.intervals import Interval, as_dicts, intervals
+from pointsman.evaluation.intervals import as_dicts, intervals
 from pointsman.evaluation.thresholds import (
     Rule,
     choose_operating_point,
@@ -111,7 +111,7 @@ def measure_point(
     rates = {"false_positive_rate": found.get("false_positive_rate")}
     missed = found.get("false_negative_rate")
     if missed is not None:
-        rates["recall"] = Interval(1 - missed.value, 1 - missed.high, 1 - missed.low, missed.groups)
+        rates["recall"] = missed.complement()
     return {name: rate.to_dict() for name, rate in rates.items() if rate is not None}
 
 

@@ -162,9 +162,15 @@ def evaluate_bundle(
         result = evaluate(
             predictor, data.test, slices=slices, perturbations=perturbations, progress=progress
         )
-    with progress_bar("  baselines", len(baselines_for(spec))) as progress:
+    baselines = baselines_for(spec)
+    with progress_bar("  baselines", len(baselines)) as progress:
         result.figures["baselines"] = against_baselines(
-            spec, data.train, data.test, result.predictions, progress=progress
+            spec,
+            data.train,
+            data.test,
+            result.predictions,
+            baselines=baselines,
+            progress=progress,
         )
     if "audit" in predictor.meta.provenance:
         result.figures["audit"] = predictor.meta.provenance["audit"]
