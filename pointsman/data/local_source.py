@@ -114,8 +114,8 @@ def _with_split(
     raw: Raw, where: str, split: str | None, row: Mapping[str, Any], request: SourceRequest
 ) -> Iterator[LocalRow]:
     """Give the row its official split: the file's, or what its split column says."""
-    column = request.split_field or request.columns.get("split")
-    theirs = split if split is not None or column is None else row.get(column)
+    column = request.split_field or request.columns.get("split", "split")
+    theirs = row.get(column) if split is None else split
     ours = request.split_map.get(str(theirs), theirs)
     if ours == DROP:
         return

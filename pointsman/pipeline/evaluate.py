@@ -28,7 +28,7 @@ from pointsman.evaluation.slices import kept_out_figures, slice_figures
 from pointsman.pipeline.calibrate import calibration_figures, measure_point
 from pointsman.pipeline.pages import TEST_SPLIT, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
-from pointsman.runtime.predictor import Predictor, Progress, Reading, load
+from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
 
 
@@ -145,17 +145,22 @@ def texts_to_answer(
 
 
 def evaluate_bundle(
-    path: Path, data: PreparedData, *, perturbations: EvaluateOptions | None = None, out: Path
+    predictor: Predictor,
+    path: Path,
+    data: PreparedData,
+    *,
+    perturbations: EvaluateOptions | None = None,
+    out: Path,
 ) -> dict[str, Any]:
     """Evaluate a bundle on its test split and let the bundle and its card say so.
 
     Args:
+        predictor: The loaded bundle.
         path: The bundle.
         data: What it was trained on; baselines learn from the same training rows.
         perturbations: Which perturbations of how many rows; none when not given.
         out: Directory for the figures and the reports.
     """
-    predictor = load(path)
     spec, slices = predictor.task, data.slices
     total = texts_to_answer(spec, data.test, slices, perturbations)
     with progress_bar("  evaluating", total) as progress:

@@ -32,7 +32,7 @@ from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.pipeline.terms import Terms
-from pointsman.runtime.predictor import load
+from pointsman.runtime.predictor import Predictor, load
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -110,24 +110,28 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
         )
     rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
     bundle = train_and_pack(request, say)
-    _calibrate_once(bundle, request, rule, say)
+    predictor = _calibrate_once(bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(bundle, data, perturbations=request.terms.evaluation, out=request.directory)
+    evaluate_bundle(
+        predictor, bundle, data, perturbations=request.terms.evaluation, out=request.directory
+    )
     return bundle
 
 
-def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> None:
+def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> Predictor:
     """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    if read_bundle(bundle).operating_point:
-        return
+    predictor = load(bundle)
+    if predictor.meta.operating_point:
+        return predictor
     rows = request.data.validation
     say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")
     with progress_bar("  calibrating", len(rows)) as progress:
-        meta = calibrate(load(bundle), rows, rule, data="its validation split", progress=progress)
+        meta = calibrate(predictor, rows, rule, data="its validation split", progress=progress)
     write_calibrated(bundle, meta)
     say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
     if meta.operating_point["note"]:
         say(f"  {meta.operating_point['note']}")
+    return predictor.with_meta(meta)
 
 
 def _thresholds(meta: BundleMeta) -> str:

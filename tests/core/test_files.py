@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,10 +108,14 @@ def test_an_error_leaves_the_old_directory_and_nothing_else(tmp_path, error):
     assert names(path) == ["old"] and names(tmp_path) == ["bundle"]
 
 
-def test_a_failing_swap_puts_the_old_directory_back(tmp_path, monkeypatch):
-    path = tmp_path / "bundle"
+def old_bundle(path):
     with atomic_directory(path) as new:
         (new / "old").write_text("old")
+
+
+def test_a_failing_swap_puts_the_old_directory_back(tmp_path, monkeypatch):
+    path = tmp_path / "bundle"
+    old_bundle(path)
     replace = Path.replace
 
     def refuse(self, target):
@@ -118,10 +123,27 @@ def test_a_failing_swap_puts_the_old_directory_back(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "full")
         return replace(self, target)
 
+    monkeypatch.setattr(files, "_exchange", lambda *_: False)  # as on a system without it
     with pytest.raises(StorageError), atomic_directory(path) as new:
         (new / "new").write_text("new")
         monkeypatch.setattr(Path, "replace", refuse)
     assert names(path) == ["old"] and names(tmp_path) == ["bundle"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
+def test_a_directory_is_replaced_without_a_gap(tmp_path, monkeypatch):
+    path = tmp_path / "bundle"
+    old_bundle(path)
+
+    def killed(*_, **__):
+        assert names(path) == ["new"]  # whatever comes after finds the new one whole
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)  # two renames would leave a gap
+    monkeypatch.setattr(files.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt), atomic_directory(path) as new:
+        (new / "new").write_text("new")
+    assert names(path) == ["new"]
 
 
 def test_json_comes_back_and_rows_are_counted(tmp_path):

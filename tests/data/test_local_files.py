@@ -111,9 +111,12 @@ def test_split_field_and_map(jsonl):
         load(**request)
 
 
-def test_a_split_column_counts_only_when_it_is_named(jsonl):
-    path = jsonl([{"text": "hi", "label": "law", "split": "nonsense"}])
-    assert load(path=str(path)).examples[0].split is None
+def test_a_split_column_counts_without_being_named(jsonl):
+    path = jsonl([{"text": s or "none", "label": "law", "split": s} for s in ("test", "")])
+    assert [e.split for e in load(path=str(path)).examples] == ["test", None]
+    strange = jsonl([{"text": "hi", "label": "law", "split": "nonsense"}])
+    with pytest.raises(RowError, match="row 1: a split"):  # ignored, it would leak
+        load(path=str(strange))
 
 
 def test_a_directory_and_files_by_split(jsonl, tmp_path):
