@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+
+sys.path.insert(0, str(Path(__file__).parent))
+from real_data import IN_PART, in_part
 
 from pointsman.core.config import apply_overrides
 from pointsman.core.files import write_json, write_jsonl
@@ -99,6 +103,8 @@ def answer_fold(
         ]  # fmt: skip
         if args.starter:
             wanted.append(SourceRequest(name="starter", limit=args.starter))
+        if args.in_part:
+            wanted.append(in_part(args.data, args.in_part))
         prepare(load_task("pii"), wanted, place, progress=print)
     data = load_prepared(place)
     options = TrainOptions.parse(apply_overrides({}, args.set), where="--set")
@@ -125,6 +131,7 @@ def main() -> None:
     parser.add_argument(
         "--starter", type=int, help="add so many rows of the starter corpus to train"
     )
+    parser.add_argument("--in-part", choices=IN_PART, help="add the rows of this file to train")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
     args = parser.parse_args()
 

@@ -38,6 +38,8 @@ TRAINED_ON = {
     "jailbreak": ["*"],
     "intent": ["metatool*", "clinc150", "hwu64", "nl2bash"],
 }
+# Sources that label some types alone and leave the others out.
+IN_PART = {"wnut17": ("PERSON", "GPE", "ORGANIZATION")}
 # Sources that report apart and are never trained on, as slice -> (file, strict labels).
 APART = {
     "jailbreak": {
@@ -70,6 +72,14 @@ def requests(data: Path, task: str) -> list[SourceRequest]:
     return made
 
 
+def in_part(data: Path, name: str) -> SourceRequest:
+    """Return the request of a file in which only some types of personal data are labelled."""
+    return SourceRequest(
+        path=str(data / "pii" / f"{name}.jsonl"), annotates=IN_PART[name],
+        licence="see the data's own README",
+    )  # fmt: skip
+
+
 def kept_out(data: Path, task: str, names: list[str]) -> list[SourceRequest]:
     """Return one request a file that is reported as a slice of its own and never learned from."""
     return [
@@ -100,6 +110,7 @@ def main() -> None:
     parser.add_argument(
         "--starter", type=int, help="add so many rows of the starter corpus to train"
     )
+    parser.add_argument("--in-part", choices=IN_PART, help="add the rows of this file to train")
     parser.add_argument("--ood", action="append", default=[], help="file whose rows are kept out")
     parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
@@ -117,6 +128,8 @@ def main() -> None:
         ]
         if args.starter:
             wanted.append(SourceRequest(name="starter", limit=args.starter))
+        if args.in_part:
+            wanted.append(in_part(args.data, args.in_part))
         wanted += kept_out(args.data, args.task, args.ood)
         options = PrepareOptions.parse(apply_overrides({}, args.prepare), where="--prepare")
         prepare(spec, wanted, place, options=options, progress=print)

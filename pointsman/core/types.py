@@ -41,6 +41,8 @@ class Example:
         group: Template or document that it belongs to; rows of one group share a split.
         split: Official split that is kept as given, or None.
         meta: Further fields that slices and reports may use.
+        annotated: Types that its source labels; others are unknown in it, and not absent. None:
+            all of the task's.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Example:
     group: str | None = None
     split: str | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
+    annotated: tuple[str, ...] | None = None
 
     def to_row(self) -> dict[str, Any]:
         """Return the JSON form; the inverse of `from_row`."""
@@ -64,6 +67,8 @@ class Example:
                 row[name] = getattr(self, name)
         if self.meta:
             row["meta"] = dict(self.meta)
+        if self.annotated is not None:
+            row["annotated"] = list(self.annotated)
         return row
 
     @classmethod
@@ -78,6 +83,7 @@ class Example:
             group=row.get("group"),
             split=row.get("split"),
             meta=row.get("meta", {}),
+            annotated=tuple(row["annotated"]) if "annotated" in row else None,
         )
 
 

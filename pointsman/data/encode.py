@@ -19,6 +19,7 @@ from pointsman.tasks.spec import NO_ENTITY, TaskSpec
 
 IGNORED = -100  # what torch's cross-entropy leaves out
 OUTSIDE = 0
+IN_PART = -200  # and below: outside every span of a row in which only some types are labelled
 # Line breaks and tabs as JSON and logs write them, two characters long. Read as they stand, the
 # letter sticks to the next word: "\nThelma" is the word "nthelma" to a tokenizer.
 ESCAPES = r"\\[nrt]"

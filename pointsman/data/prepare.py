@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -159,10 +158,10 @@ def prepare(
     pool.examples, repair = repair_splits(pool.examples, groups, on_leakage=options.on_leakage)
     if repair["rows_moved"]:
         say(f"official splits leak: {repair['rows_moved']} rows moved to the side of their group")
-    rows = _divide(pool, groups, spec, options)
+    rows, in_part = _divide(pool, groups, spec, options)
     manifest = _head(spec, options, rows) | pool.report()
     manifest |= {"duplicates": unique.report(), "near_duplicates": near, "samples": samples}
-    manifest["leakage"] = repair
+    manifest |= {"leakage": repair, "labelled_in_part": in_part}
     with atomic_directory(out_dir) as folder:
         write_prepared(folder, rows, manifest)
         write_jsonl(folder / SKIPPED, pool.skipped)
@@ -255,28 +254,42 @@ def _cap_labels(pool: _Pool, options: PrepareOptions) -> tuple[list[int], dict[s
 
 def _divide(
     pool: _Pool, groups: Sequence[int], spec: TaskSpec, options: PrepareOptions
-) -> dict[str, list[Example]]:
-    """Return the rows of each file: the splits in order, then the slices."""
-    splits = assign_splits(
-        pool.examples,
-        groups,
-        spec,
-        fractions=options.fractions,
-        seed=options.seed,
-    )
-    rows: dict[str, list[Example]] = defaultdict(list)
-    for split in SPLITS:
-        rows[split] = []
-    for example, split in zip(pool.examples, splits, strict=True):
+) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """Return the rows of each file, the splits in order and then the slices.
+
+    Beside them counts of the rows that are labelled in part: how many train and are left out.
+    """
+    whole = [i for i, example in enumerate(pool.examples) if example.annotated is None]
+    examples, sides = [pool.examples[i] for i in whole], [groups[i] for i in whole]
+    splits = assign_splits(examples, sides, spec, fractions=options.fractions, seed=options.seed)
+    added = _in_part(pool, groups, dict(zip(sides, splits, strict=True)))
+    in_part = {"train": len(added), "left_out": len(pool.examples) - len(whole) - len(added)}
+    rows: dict[str, list[Example]] = {split: [] for split in SPLITS}
+    for example, split in zip([*examples, *added], [*splits, *["train"] * len(added)], strict=True):
         name = slice_name(split)
-        rows[split if name is None else f"{SLICES}/{name}"].append(example)
+        rows.setdefault(split if name is None else f"{SLICES}/{name}", []).append(example)
     for split in SPLITS:
         if split == "train" and options.balance is not None:
             rows[split] = _balanced(rows[split], options)
         most = options.max_rows_per_split.get(split)
         if most is not None:
             rows[split] = [rows[split][i] for i in _sampled(rows[split], spec, most, options.seed)]
-    return dict(rows)
+    return rows, in_part if any(in_part.values()) else {}
+
+
+def _in_part(pool: _Pool, groups: Sequence[int], side_of: Mapping[int, str]) -> list[Example]:
+    """Return the rows labelled in part that may train.
+
+    They cannot tell a figure, so none of them is dealt to another split; those that are official
+    rows of another one, or of a group that is there, are left out.
+    """
+    return [
+        example
+        for example, group in zip(pool.examples, groups, strict=True)
+        if example.annotated is not None
+        and example.split in (None, "train")
+        and side_of.get(group, "train") == "train"
+    ]
 
 
 def _balanced(examples: list[Example], options: PrepareOptions) -> list[Example]:

@@ -58,6 +58,11 @@ class SourceRequest(Closed):
     official_splits: bool = Field(
         default=False, description="Keep the splits of a public source; some of them leak."
     )
+    annotates: tuple[str, ...] = Field(
+        default=(),
+        description="Types that a source labels, where it leaves others unlabelled: those are then "
+        "unknown in its rows and not absent. Such rows only train. All types when not given.",
+    )
     ood: bool = Field(
         default=False,
         description="Out of distribution: learn from none of its rows, report all of them as the "
@@ -72,6 +77,8 @@ class SourceRequest(Closed):
             self._refuse(("columns", "format", "split_field"), "a source of the catalogue")
         else:
             self._refuse(("revision", "official_splits", "parts"), "local files")
+        if self.annotates and self.ood:
+            raise ValueError("`annotates` does not go with `ood`: rows labelled in part only train")
         if self.split_field and "split" in self.columns:
             raise ValueError("`split_field` and `columns.split` say the same: give one of them")
         for field in self.columns:

@@ -14,9 +14,10 @@ NO_SPANS = "(no spans)"
 
 
 def row_hash(example: Example) -> str:
-    """Return the SHA-256 of what a model learns from a row: text, label and spans."""
+    """Return the SHA-256 of what a model learns from a row."""
     spans = [[span.start, span.end, span.label] for span in example.spans]
-    return sha256_json([example.text, example.label, spans])
+    in_part = [] if example.annotated is None else [example.annotated]
+    return sha256_json([example.text, example.label, spans, *in_part])
 
 
 def split_hash(examples: Sequence[Example]) -> str:

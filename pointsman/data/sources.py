@@ -203,9 +203,25 @@ def load_source(
         strata = strata_of(door.examples, spec)
         kept = stratified_sample(door.examples, strata, request.limit, seed=seed)
     examples, places = [door.examples[i] for i in kept], [door.places[i] for i in kept]
+    if request.annotates:
+        examples = _in_part(examples, request.annotates, spec)
     if request.ood:
         examples, provenance = [_apart(e) for e in examples], {**provenance, "ood": True}
     return LoadedSource(examples, places, door.skipped, provenance, door.counts(len(kept)))
+
+
+def _in_part(examples: list[Example], types: tuple[str, ...], spec: TaskSpec) -> list[Example]:
+    """Mark rows in which only some types are labelled.
+
+    Raises:
+        ConfigError: If the task has no spans, or not these types.
+    """
+    if spec.level != "token":
+        raise ConfigError(f"`annotates` in a token task's source, not in one of {spec.name!r}")
+    for label in types:
+        if label not in spec.labels:
+            raise ConfigError(f"annotates: unknown type {label!r}", fix=suggest(label, spec.labels))
+    return [replace(example, annotated=tuple(sorted(types))) for example in examples]
 
 
 def _apart(example: Example) -> Example:

@@ -14,6 +14,8 @@ from pointsman.core.errors import DataError
 from pointsman.core.types import Example
 from pointsman.data.encode import (
     IGNORED,
+    IN_PART,
+    OUTSIDE,
     Alignment,
     TextEncoder,
     Window,
@@ -23,6 +25,7 @@ from pointsman.data.encode import (
 )
 from pointsman.evaluation.score import scalars, score
 from pointsman.runtime.predictor import to_prediction
+from pointsman.tasks.labels import begin_id, inside_id
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.rows import Row
 
@@ -36,12 +39,15 @@ class Encoded:
         windows: The windows of each example.
         rows: One row a window (token task), or one a text (sequence task, its first window).
         facts: What was counted: rows, tokens, long texts, how spans fitted the tokens.
+        open_labels: For every set of types that some rows are labelled with, the outputs that a
+            token outside their spans may have: `O`, and those of the types that are unknown there.
     """
 
     examples: list[Example]
     windows: list[list[Window]]
     rows: list[Row]
     facts: dict[str, Any]
+    open_labels: tuple[tuple[int, ...], ...] = ()
 
 
 def encode_split(
@@ -62,12 +68,15 @@ def encode_split(
     windows = [windows[i] for i in order]
     ordered = [examples[i] for i in order]
     counts = Alignment()
+    sets = sorted({e.annotated for e in examples if e.annotated is not None})
     rows = []
     for example, parts in zip(ordered, windows, strict=True):
         if spec.level == "token":
             offsets = [bounds for part in parts for bounds in part.offsets]
             count_alignment(offsets, example.spans, counts)
-            rows += [_token_row(spec, example, part) for part in parts]
+            types = example.annotated
+            outside = OUTSIDE if types is None else IN_PART - sets.index(types)
+            rows += [_token_row(spec, example, part, outside) for part in parts]
         else:
             label = spec.labels.index(example.label or "")
             used = parts if every_window else parts[:1]
@@ -79,7 +88,15 @@ def encode_split(
     }
     if spec.level == "token":
         facts["spans"] = asdict(counts)
-    return Encoded(ordered, windows, rows, facts)
+    if sets:
+        facts["labelled_in_part"] = sum(example.annotated is not None for example in ordered)
+    return Encoded(ordered, windows, rows, facts, tuple(_open(spec, types) for types in sets))
+
+
+def _open(spec: TaskSpec, annotated: Sequence[str]) -> tuple[int, ...]:
+    """Return the outputs that a token outside the spans may have where not all is labelled."""
+    unknown = [kind for label, kind in label_ids(spec).items() if label not in annotated]
+    return (OUTSIDE, *(output(kind) for kind in unknown for output in (begin_id, inside_id)))
 
 
 def row_weights(split: Encoded, power: float) -> list[float] | None:
@@ -98,11 +115,10 @@ def row_weights(split: Encoded, power: float) -> list[float] | None:
     return [sizes[row.source] ** (power - 1) for row in split.rows]
 
 
-def _token_row(spec: TaskSpec, example: Example, window: Window) -> Row:
+def _token_row(spec: TaskSpec, example: Example, window: Window, outside: int) -> Row:
     labels = [IGNORED] * len(window)
-    labels[window.content] = label_tokens(
-        window.offsets, example.spans, label_ids(spec), continued=window.first > 0
-    )
+    found = label_tokens(window.offsets, example.spans, label_ids(spec), continued=window.first > 0)
+    labels[window.content] = [outside if label == OUTSIDE else label for label in found]
     return Row(window.input_ids, labels, example.source)
 
 

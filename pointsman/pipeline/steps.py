@@ -104,6 +104,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             identity=identity,
             say=say,
             weights=row_weights(training, options.source_power),
+            open_labels=training.open_labels,
         )
     )
     bundle = _pack(request, meta, outcome, encoder)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError
-from pointsman.data.encode import IGNORED
+from pointsman.data.encode import IGNORED, IN_PART, OUTSIDE
 
 WEIGHTINGS = ("none", "ratio", "balanced")
 
@@ -34,7 +34,7 @@ def class_weights(labels: Sequence[int], classes: int, weighting: str) -> torch.
         )
     if weighting == "none":
         return None
-    counts = Counter(label for label in labels if label != IGNORED)
+    counts = Counter(label for label in labels if label >= 0)
     total = sum(counts.values())
     most = max(counts.values())
     # A class without a row never enters the loss: its weight only has to be a number.
@@ -55,6 +55,9 @@ class WeightedCrossEntropy:
         weights: One weight a class, or None.
         frequencies: Share of each class in the training data, for the mean weight.
         smoothing: Label smoothing in [0, 1).
+        open_labels: Classes that each label of `IN_PART` and below leaves open. Such an item's loss
+            is that of the sum of their probabilities: whichever of them is true, no other is
+            (the partial likelihood of Tsuboi et al., 2008, of a single token).
     """
 
     def __init__(
@@ -63,7 +66,9 @@ class WeightedCrossEntropy:
         frequencies: torch.Tensor | None = None,
         *,
         smoothing: float = 0.0,
+        open_labels: Sequence[Sequence[int]] = (),
     ) -> None:
+        self._open = open_labels
         self._smoothing = smoothing
         self._weights = weights
         if weights is not None and frequencies is not None:
@@ -85,20 +90,39 @@ class WeightedCrossEntropy:
         """
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         weights = None if self._weights is None else self._weights.to(logits.device, torch.float32)
+        flat, targets = logits.float().flatten(0, -2), labels.flatten()
         total = functional.cross_entropy(
-            logits.float().flatten(0, -2),
-            labels.flatten(),
+            flat,
+            targets.masked_fill(targets <= IN_PART, IGNORED),
             weight=weights,
             ignore_index=IGNORED,
             reduction="sum",
             label_smoothing=self._smoothing,
         )
+        total = total + self._in_part(flat, targets, weights)
         items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         return total / items
+
+    def _in_part(
+        self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return the summed loss of the items whose labels leave several classes open.
+
+        Args:
+            logits: Shape `(items, classes)`.
+            targets: Shape `(items,)`.
+            weights: Shape `(classes,)`; such an item weighs what `OUTSIDE` does.
+        """
+        total = logits.new_zeros(())
+        for place, classes in enumerate(self._open):
+            rows = logits[targets == IN_PART - place]
+            open_ = torch.tensor(list(classes), device=logits.device)
+            total = total + (rows.logsumexp(1) - rows[:, open_].logsumexp(1)).sum()
+        return total if weights is None else total * weights[OUTSIDE]
 
 
 def frequencies(labels: Sequence[int], classes: int) -> torch.Tensor:
     """Return the share of every class, shape `(classes,)`."""
-    counts = Counter(label for label in labels if label != IGNORED)
+    counts = Counter(label for label in labels if label >= 0)
     total = max(1, sum(counts.values()))
     return torch.tensor([counts.get(index, 0) / total for index in range(classes)])

@@ -11,7 +11,8 @@ class Row:
 
     Attributes:
         input_ids: Token ids with special tokens.
-        labels: A class index, or one BIO index a token (`IGNORED` on special tokens).
+        labels: A class index, or one BIO index a token (`IGNORED` on special tokens; of a row that
+            is labelled in part, `IN_PART` less the place of its set of types where no span is).
         source: Where its example came from.
     """
 

@@ -67,6 +67,7 @@ class Job:
             another run's checkpoints is refused.
         say: Prints a line of news.
         weights: How often each training row is drawn; None takes each once an epoch.
+        open_labels: For labels of `IN_PART` and below, in turn, the classes that they leave open.
     """
 
     model: nn.Module
@@ -81,6 +82,7 @@ class Job:
     identity: dict[str, Any]
     say: Callable[[str], None] = lambda line: None
     weights: Sequence[float] | None = None
+    open_labels: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +374,7 @@ def _loss(job: Job) -> WeightedCrossEntropy:
         class_weights(labels, job.classes, job.options.class_weights),
         frequencies(labels, job.classes),
         smoothing=job.options.label_smoothing,
+        open_labels=job.open_labels,
     )
 
 

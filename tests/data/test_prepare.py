@@ -60,6 +60,10 @@ def run(spec, requests, out, **options):
     return prepare(spec, requests, out, options=PrepareOptions(**options))
 
 
+def parsed(requests):
+    return [SourceRequest.parse(request, where="source") for request in requests]
+
+
 def labels(examples):
     return Counter(example.label for example in examples)
 
@@ -192,6 +196,62 @@ def test_a_source_out_of_distribution_is_a_slice_and_nothing_else(jsonl, tmp_pat
     inside = [*data.train, *data.validation, *data.test]
     assert len(inside) == 40 and {row.source for row in inside} == {"near"}
     assert [source.get("ood") for source in manifest["sources"]] == [True, None]
+
+
+def test_rows_labelled_in_part_only_train(jsonl, tmp_path):
+    spec = TASKS["pii"]
+    whole = [
+        {"text": f"Call {name} about lot {i}", "spans": [{"start": 5, "end": 8, "label": "PERSON"}],
+         "group": f"g{i}"}
+        for i, name in enumerate(["Ann", "Bob", "Eve", "Ida", "Max", "Ned", "Pam", "Tom"] * 4)
+    ]  # fmt: skip
+    part = [
+        {"text": "Ann from Acme wrote again", "spans": [{"start": 0, "end": 3, "label": "PERSON"}]},
+        {"text": "so do we", "spans": [], "split": "validation"},
+        {"text": "nobody knows", "spans": [], "split": "train"},
+    ]
+    requests = [
+        {"path": str(jsonl(whole, "whole.jsonl"))},
+        {"path": str(jsonl(part, "part.jsonl")), "annotates": ["PERSON"]},
+    ]
+    manifest = run(spec, parsed(requests), tmp_path / "out")
+    data = load_prepared(tmp_path / "out")
+    assert manifest["labelled_in_part"] == {"train": 2, "left_out": 1}
+    taught = {e.text for e in data.train if e.annotated == ("PERSON",)}
+    assert taught == {"Ann from Acme wrote again", "nobody knows"}
+    assert all(e.annotated is None for e in [*data.validation, *data.test])
+    assert data.validation and data.test
+
+
+def test_rows_labelled_in_part_never_near_test_rows(jsonl, tmp_path):
+    text = "Please call Ann about the contract of the harbour crane before Monday noon {}"
+    spans = [{"start": 12, "end": 15, "label": "PERSON"}]
+    whole = [{"text": text.format("sharp"), "spans": spans, "split": "test"}]
+    whole += [
+        {"text": f"Line {i}: {chr(97 + i) * 5}", "spans": [], "split": split}
+        for i, split in enumerate(["train", "validation"] * 4)
+    ]
+    requests = [
+        {"path": str(jsonl(whole, "whole.jsonl"))},
+        {"path": str(jsonl([{"text": text.format("sharpish"), "spans": spans}], "part.jsonl")),
+         "annotates": ["PERSON"]},
+    ]  # fmt: skip
+    manifest = run(TASKS["pii"], parsed(requests), tmp_path / "out")
+    assert manifest["labelled_in_part"] == {"train": 0, "left_out": 1}
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "problem"),
+    [
+        ("pii", {"annotates": ["PERSONS"]}, "unknown type 'PERSONS'"),
+        ("category", {"annotates": ["law"]}, "in a token task's source"),
+        ("pii", {"annotates": ["PERSON"], "ood": True}, "does not go with `ood`"),
+    ],
+)
+def test_types_that_cannot_be_labelled_in_part(jsonl, tmp_path, task, more, problem):
+    row = {"text": "hi", "spans": []} if task == "pii" else {"text": "hi", "label": "law"}
+    with pytest.raises(ConfigError, match=problem):
+        run(TASKS[task], parsed([{"path": str(jsonl([row])), **more}]), tmp_path / "out")
 
 
 def test_kinds_kept_out_stay_their_own_slice_in_a_source_out_of_distribution(jsonl, tmp_path):

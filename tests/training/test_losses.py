@@ -56,3 +56,43 @@ def test_weights_change_the_balance_but_not_the_scale():
     loss = WeightedCrossEntropy(class_weights(LABELS, 2, "ratio"), frequencies(LABELS, 2))
     # With equal losses for every row the weighted mean over the data is the plain mean.
     assert loss({"logits": flat}, torch.tensor(LABELS)).item() == pytest.approx(0.6931472, abs=1e-5)
+
+
+def in_part(logits, labels, open_labels, weights=None):
+    loss = WeightedCrossEntropy(
+        weights, None if weights is None else torch.tensor([0.5, 0.3, 0.2]), open_labels=open_labels
+    )
+    return loss({"logits": logits}, labels)
+
+
+def test_a_label_that_leaves_classes_open_asks_for_their_sum():
+    logits = torch.tensor([[[1.0, 2.0, 0.5], [0.2, -1.0, 3.0]]], requires_grad=True)
+    loss = in_part(logits, torch.tensor([[-200, 1]]), [(0, 2)])
+    p = logits.detach()[0].softmax(-1)
+    assert loss.item() == pytest.approx(float(-(p[0, 0] + p[0, 2]).log() - p[1, 1].log()) / 2)
+    loss.backward()
+    grad = logits.grad[0, 0]
+    assert grad[1] > 0 > grad[0] and grad[2] < 0  # away from the class that is ruled out alone
+
+
+def test_two_sets_of_open_labels_are_kept_apart():
+    logits, labels = torch.randn(1, 2, 3), torch.tensor([[-201, -200]])
+    one = in_part(logits, labels, [(0, 1), (0, 2)])
+    p = logits[0].softmax(-1)
+    expected = -(p[0, 0] + p[0, 2]).log() - (p[1, 0] + p[1, 1]).log()
+    assert float(one) == pytest.approx(float(expected) / 2)
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 3.0])])
+def test_a_label_that_leaves_one_class_open_is_that_class(weights):
+    torch.manual_seed(0)
+    logits, labels = torch.randn(2, 5, 3), torch.tensor([[0, 1, 2, 0, -100], [0, 0, 2, 1, 0]])
+    hidden = labels.masked_fill(labels == 0, -200)
+    plain = in_part(logits, labels, [], weights)
+    assert float(in_part(logits, hidden, [(0,)], weights)) == pytest.approx(float(plain))
+
+
+def test_open_labels_are_no_class_of_their_own():
+    labels = [0, 1, 1, -200, -100]
+    assert frequencies(labels, 2).tolist() == pytest.approx([1 / 3, 2 / 3])
+    assert class_weights(labels, 2, "ratio").tolist() == [2.0, 1.0]
