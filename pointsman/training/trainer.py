@@ -28,6 +28,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from pointsman.core.errors import ConfigError, TrainingError, is_out_of_memory
 from pointsman.core.files import read_json, sha256_json, storage_errors, write_json
 from pointsman.models.adapters import count_parameters
+from pointsman.models.cpu_kernels import slow_down, speed_up
 from pointsman.models.network import quiet
 from pointsman.training.batching import (
     Collator,
@@ -160,6 +161,8 @@ def train(job: Job) -> Outcome:
     trainer.add_callback(progress)
     last = last_checkpoint(job.directory)
     trainable, parameters = count_parameters(job.model)
+    if trainer.args.bf16 and trainer.args.device.type == "cpu":
+        speed_up(job.model)
     try:
         with quiet(), storage_errors(job.directory):
             spent = _fit(trainer, job.directory, last)
@@ -169,6 +172,7 @@ def train(job: Job) -> Outcome:
         raise _out_of_memory(job, error) from error
     finally:
         progress.close()
+        slow_down(job.model)
     state = trainer.state
     return Outcome(
         model=trainer.model,
