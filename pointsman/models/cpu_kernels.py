@@ -1,8 +1,9 @@
 """What torch's CPU kernels do slowly while a model trains in bf16, done faster.
 
-Two things stand out in a profile of a small encoder on a CPU with AMX: the backward pass of the fused
-attention, which takes longer than all matrix products together, and the random numbers of dropout.
-Both are replaced while training; the weights know nothing of it. `docs/experiments.md` has the figures.
+Two things stand out in a profile of a small encoder on a CPU with AMX: the backward pass of the
+fused attention, which takes longer than all matrix products together, and the random numbers of
+dropout. Both are replaced while training; the weights know nothing of it. `docs/experiments.md` has
+the figures.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def attend(
         return answer
     narrow = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else query.dtype
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    attended = BatchedAttention.apply(
+    attended: torch.Tensor = BatchedAttention.apply(  # type: ignore[no-untyped-call]
         query.to(narrow), key.to(narrow), value.to(narrow), attention_mask, scale
     )
     return attended.transpose(1, 2), None
@@ -145,7 +146,7 @@ class FastDropout(nn.Module):
         bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
         least = round(self.p * 2**16) - 2**15
         keep = bits.view(torch.int16)[:count].view(values.shape) >= least
-        dropped: torch.Tensor = _Drop.apply(values, keep, 1 / (1 - self.p))
+        dropped: torch.Tensor = _Drop.apply(values, keep, 1 / (1 - self.p))  # type: ignore[no-untyped-call]
         return dropped
 
 

@@ -336,6 +336,7 @@ def training_arguments(job: Job) -> TrainingArguments:
         metric_for_best_model=job.checkpoint_metric,
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
+        use_cpu=precision == "bf16" and not torch.cuda.is_available(),  # else bf16 is refused
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         activation_checkpointing=options.gradient_checkpointing,

@@ -206,3 +206,17 @@ def test_dropping_the_last_batch_leaves_evaluation_whole(backbones, tmp_path):
 def test_a_reporter_that_is_not_there_is_named(backbones, tmp_path, names):
     with pytest.raises(ConfigError, match=names[0]):
         trainer.train(make_job(backbones["bert"], tmp_path, report_to=names))
+
+
+def test_bf16_trains_on_a_cpu_with_faster_kernels_and_the_plain_ones_come_back(tmp_path, backbones):
+    outcomes = {
+        precision: trainer.train(
+            make_job(backbones["bert"], tmp_path / precision, precision=precision)
+        )
+        for precision in ("bf16", "fp32")
+    }
+
+    assert outcomes["bf16"].precision == "bf16"
+    assert outcomes["bf16"].best_metric > 0.6
+    assert outcomes["bf16"].best_metric == pytest.approx(outcomes["fp32"].best_metric, abs=0.15)
+    assert outcomes["bf16"].model.config._attn_implementation == "sdpa"
