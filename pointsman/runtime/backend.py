@@ -17,13 +17,30 @@ BACKENDS = ("torch",)
 
 
 class Backend(Protocol):
-    """Computes the logits of padded batches."""
+    """Computes the logits of padded batches.
 
-    def logits(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Return logits of shape `(batch, labels)` or `(batch, longest, labels)`.
+    Attributes:
+        name: Library and precision, as in "torch fp32": what `load` says it chose.
+        heads: Names of the heads that it can run.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def heads(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def run(
+        self, batch: Sequence[Sequence[int]], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of each head that is asked for, and compute no other.
 
         Args:
             batch: Token ids of every row, special tokens included, not padded.
+            heads: Names of heads, out of `heads`.
+
+        Returns:
+            For each head `(batch, labels)` or `(batch, longest, labels)`.
         """
         ...
 

@@ -69,6 +69,11 @@ class Predictor:
         """The task that it answers."""
         return self.meta.task
 
+    @property
+    def backend_name(self) -> str:
+        """Library and precision that compute its logits, as in "torch fp32"."""
+        return self._backend.name
+
     def predict(
         self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> list[Prediction]:
@@ -130,7 +135,7 @@ class Predictor:
 
     def _compute(self, rows: list[list[int]]) -> Logits:
         try:
-            return self._backend.logits(rows)
+            return self._backend.run(rows, (self.task.name,))[self.task.name]
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
