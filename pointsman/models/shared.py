@@ -35,7 +35,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OF_ONE_HEAD = ("id2label", "label2id", "problem_type", "architectures", "transformers_version")
 SPEED = 100.0  # a step moves a log variance so much more than a weight; see `Balance`
 
-Step = Callable[[nn.Module, torch.Tensor], torch.Tensor]
+Step = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 class Balance(nn.Module):
@@ -52,9 +52,10 @@ class Balance(nn.Module):
         super().__init__()
         self.scaled = nn.Parameter(torch.zeros(heads))
 
-    def forward(self) -> torch.Tensor:
-        """Return the log variances, shape `(heads,)`."""
-        return self.scaled * SPEED
+    def forward(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the losses under their learned weights, both of shape `(heads,)`."""
+        log_variances = self.scaled * SPEED
+        return torch.exp(-log_variances) * losses + log_variances / 2
 
 
 class SharedNetwork(nn.Module):
@@ -73,6 +74,9 @@ class SharedNetwork(nn.Module):
     Raises:
         ConfigError: If the family is not known to share, or there are fewer layers.
     """
+
+    encoder: Any
+    _models: dict[str, Any]
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class SharedNetwork(nn.Module):
         return found
 
     def _whole(self) -> bool:
-        return self.trunk_layers == self.config.num_hidden_layers
+        return self.trunk_layers == int(self.config.num_hidden_layers)
 
     def _common(self, model: Any) -> nn.Module:
         base, encoder = model.base_model, nn.Module()
@@ -224,7 +228,7 @@ class SharedNetwork(nn.Module):
         }
         if self.config.model_type != "modernbert":
             mask = create_bidirectional_mask(**inputs)
-            return lambda layer, hidden: layer(hidden, mask)  # type: ignore[no-any-return]
+            return lambda layer, hidden: layer(hidden, mask)
         kinds = set(self.config.layer_types)
         makers = {
             "full_attention": create_bidirectional_mask,
@@ -233,10 +237,10 @@ class SharedNetwork(nn.Module):
         places = torch.arange(hidden.shape[1], device=hidden.device).unsqueeze(0)
         masks = {kind: makers[kind](**inputs) for kind in kinds}
         turns = {kind: self.encoder.rotary_emb(hidden, places, kind) for kind in kinds}
-        return lambda layer, hidden: layer(  # type: ignore[no-any-return]
+        return lambda layer, hidden: layer(
             hidden,
-            attention_mask=masks[layer.attention_type],  # type: ignore[index]
-            position_embeddings=turns[layer.attention_type],  # type: ignore[index]
+            attention_mask=masks[layer.attention_type],
+            position_embeddings=turns[layer.attention_type],
         )
 
     def set_attn_implementation(self, name: str) -> None:

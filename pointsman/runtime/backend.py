@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, PointsmanError
 
@@ -45,7 +45,7 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(name: str, path: Path, meta: BundleMeta) -> Backend:
+def load_backend(name: str, path: Path, meta: BundleMeta | SharedMeta) -> Backend:
     """Load a bundle's weights into a backend.
 
     Raises:
@@ -56,8 +56,11 @@ def load_backend(name: str, path: Path, meta: BundleMeta) -> Backend:
         raise ConfigError(f"unknown backend {name!r}", fix=suggest(name, BACKENDS))
     try:
         from pointsman.runtime.torch_backend import TorchBackend
+        from pointsman.runtime.torch_shared import TorchSharedBackend
     except ImportError as error:
         raise PointsmanError(
             "torch and transformers, to answer", got=error, fix="pip install 'pointsman[train]'"
         ) from error
+    if isinstance(meta, SharedMeta):
+        return TorchSharedBackend(path, meta)
     return TorchBackend(path, meta)
