@@ -101,6 +101,19 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
         DataError: If a split is empty.
     """
     data = request.data
+    check_splits(data)
+    rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
+    bundle = train_and_pack(request, say)
+    finish(load_head(bundle), bundle, request, rule, say)
+    return bundle
+
+
+def check_splits(data: PreparedData) -> None:
+    """Refuse data that has no rows to train on, to choose by, or to measure on.
+
+    Raises:
+        DataError: With the splits that are empty.
+    """
     empty = missing_splits({"train": data.train, "validation": data.validation, "test": data.test})
     if empty:
         raise DataError(
@@ -108,19 +121,25 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
             got=f"none in {' and '.join(empty)}",
             fix="give each a share with `fractions`, or a file with `files`",
         )
-    rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
-    bundle = train_and_pack(request, say)
-    predictor = _calibrate_once(bundle, request, rule, say)
+
+
+def finish(predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> None:
+    """Calibrate a trained head and evaluate it on the test split."""
+    predictor = _calibrate_once(predictor, bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
     evaluate_bundle(
-        predictor, bundle, data, perturbations=request.terms.evaluation, out=request.directory
+        predictor,
+        bundle,
+        request.data,
+        perturbations=request.terms.evaluation,
+        out=request.directory,
     )
-    return bundle
 
 
-def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> Predictor:
+def _calibrate_once(
+    predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule, say: Say
+) -> Predictor:
     """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    predictor = load_head(bundle)
     if predictor.meta.operating_point:
         return predictor
     rows = request.data.validation
