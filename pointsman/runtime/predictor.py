@@ -271,17 +271,26 @@ def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
 
 
 def load(
-    path: str | os.PathLike[str], *, backend: str = "torch", postprocess: bool = True
+    path: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    postprocess: bool = True,
+    threads: int | None = None,
 ) -> Predictor:
     """Load a bundle.
 
     Args:
         path: Directory of a bundle, or of a run that holds one.
-        backend: What computes.
+        backend: What computes: `auto` for the fastest blessed export, else torch; or `torch`,
+            `onnxruntime` or `openvino`, alone or with a precision, as in "openvino bf16". The
+            predictor's `backend_name` says what was taken.
         postprocess: Post-process spans as the bundle asks for it; False gives what the model says.
+        threads: How many threads compute; `OMP_NUM_THREADS` or the physical cores when not given.
 
     Raises:
-        BundleError: If the bundle is missing, damaged, or of another format.
+        BundleError: If the bundle or its export is missing, damaged, or of another format.
+        ConfigError: If the backend is not known, or the bundle has no export for it.
+        PointsmanError: If its library is not installed.
     """
     bundles = find_bundles([Path(path)])
     if len(bundles) > 1:
@@ -293,4 +302,4 @@ def load(
     if not postprocess:
         meta = meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
-    return Predictor(meta, encoder, load_backend(backend, bundles[0], meta))
+    return Predictor(meta, encoder, load_backend(backend, bundles[0], meta, threads=threads))
