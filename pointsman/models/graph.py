@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.models.network import load_network
+from pointsman.models.shared import SharedNetwork, load_shared
 
 LOGITS = "logits"  # the output of a graph that has one head
 
@@ -41,7 +42,28 @@ class OneHead(nn.Module):
         return logits
 
 
-def load_graph(path: Path, meta: BundleMeta) -> tuple[nn.Module, dict[str, str]]:
+class SeveralHeads(nn.Module):
+    """A shared network whose answer is the tuple of its heads' logits, in their order.
+
+    Args:
+        network: The network of a shared bundle.
+    """
+
+    def __init__(self, network: SharedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Return the logits of each head; see `OneHead.forward`."""
+        answers = self.network(input_ids, attention_mask)
+        return tuple(answers[name] for name in self.network.names)
+
+
+def load_graph(
+    path: Path, meta: BundleMeta | SharedMeta
+) -> tuple[OneHead | SeveralHeads, dict[str, str]]:
     """Load a bundle's network for export.
 
     Args:
@@ -49,10 +71,16 @@ def load_graph(path: Path, meta: BundleMeta) -> tuple[nn.Module, dict[str, str]]
         meta: What it says of itself.
 
     Returns:
-        The module, in fp32 and ready to answer: it returns a tensor, or of several heads a tuple
-        in their order. And the name of each head's output.
+        The module, in fp32 and ready to answer: it returns a tensor, or of a shared bundle a
+        tuple in the order of the heads. And the name of each head's output.
     """
+    # Attention as products and a softmax, which graph compilers know; torch's own kernel comes out
+    # as a longer chain of them.
+    if isinstance(meta, SharedMeta):
+        network = load_shared(path, meta.specs, meta.trunk_layers)
+        for name in network.names:
+            network.task_model(name).set_attn_implementation("eager")
+        return SeveralHeads(network).eval(), {name: name for name in network.names}
     model = load_network(path, meta.task)
-    # as products and a softmax that graph compilers know; sdpa comes out as a longer chain of them
     model.set_attn_implementation("eager")
     return OneHead(model).eval(), {meta.task.name: LOGITS}

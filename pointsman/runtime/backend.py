@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.bundle.exports import WEIGHTS, ExportEntry, check_export, read_exports
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.bundle.network_config import check_network_labels, pad_id_of
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, PointsmanError
 from pointsman.runtime.machine import count_threads, has_wide_vectors
+
+Meta = BundleMeta | SharedMeta
 
 AUTO, TORCH = "auto", "torch"
 LIBRARIES = {"openvino": "openvino", "onnxruntime": "onnx"}  # library -> target of its exports
@@ -58,7 +60,7 @@ class Backend(Protocol):
 
 
 def load_backend(
-    name: str, path: Path, meta: BundleMeta, *, threads: int | None = None
+    name: str, path: Path, meta: Meta, *, threads: int | None = None
 ) -> Backend:
     """Load a bundle's network into a backend.
 
@@ -95,7 +97,7 @@ def load_backend(
 def load_export(
     path: Path,
     entry: ExportEntry,
-    meta: BundleMeta,
+    meta: Meta,
     *,
     threads: int | None = None,
     precision: str | None = None,
@@ -114,7 +116,8 @@ def load_export(
         BundleError: If it is damaged, was made from other weights, or has other labels.
     """
     place = check_export(path, entry, meta.files.get(WEIGHTS))
-    check_network_labels(path, meta)
+    if isinstance(meta, BundleMeta):  # the heads of a shared bundle have no labels in config.json
+        check_network_labels(path, meta)
     return open_export(
         place,
         entry.target,
@@ -206,12 +209,15 @@ def _asked(path: Path, library: str, precision: str) -> ExportEntry:
     raise ConfigError(asked, got=got, fix=f"pointsman export {path} --to {target}{more}")
 
 
-def _load_torch(path: Path, meta: BundleMeta, threads: int | None, *, hint: str = "") -> Backend:
+def _load_torch(path: Path, meta: Meta, threads: int | None, *, hint: str = "") -> Backend:
     try:
         from pointsman.runtime.torch_backend import TorchBackend
+        from pointsman.runtime.torch_shared import TorchSharedBackend
     except ImportError as error:
         got = f"{error}; {'no blessed export that can run here' if hint else 'asked for by name'}"
         raise PointsmanError(
             "torch and transformers, to answer", got=got, fix=f"{INSTALL[TORCH]}{hint}"
         ) from error
+    if isinstance(meta, SharedMeta):
+        return TorchSharedBackend(path, meta, threads=threads)
     return TorchBackend(path, meta, threads=threads)
