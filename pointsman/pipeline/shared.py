@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_shared_card
-from pointsman.bundle.layout import ADAPTER, CARD, WEIGHTS, write_bundle
+from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
 from pointsman.data.encode import TextEncoder
@@ -18,9 +18,9 @@ from pointsman.models.shared import build_shared, check_family, save_shared
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
+from pointsman.pipeline.finish import check_splits, finish
 from pointsman.pipeline.gate import Passed, check_data
 from pointsman.pipeline.pages import HISTORY
-from pointsman.pipeline.run import check_splits, finish
 from pointsman.pipeline.steps import (
     Say,
     TrainRequest,
@@ -146,7 +146,10 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
         lora_rank=max(spec.lora_rank for spec in specs.values()),
     )
     identity = _identity(request, options)
-    refuse_other_bundle(request.directory / "bundle", identity)
+    bundle = request.directory / "bundle"
+    refuse_other_bundle(bundle, identity)
+    if (bundle / META).is_file():  # it is written whole, so the training had ended
+        return bundle
     network = build_shared(
         find_start(replace(request.parts[0], options=options)),
         specs,
@@ -171,12 +174,11 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
             shared=True,
         )
     )
-    bundle = _pack(request, options, metas, outcome, encoder)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
         history = history_of(head.name, outcome.history)
         write_jsonl(head.request.directory / HISTORY, history)
-    return bundle
+    return _pack(request, options, metas, outcome, encoder)
 
 
 def _prepare_head(place: int, part: TrainRequest, encoder: TextEncoder, say: Say) -> _Head:

@@ -48,6 +48,7 @@ class TrainRequest:
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
         terms: What holds around the training.
+        lines: Show line breaks to the network; what its task needs when not given.
     """
 
     data: PreparedData
@@ -56,6 +57,7 @@ class TrainRequest:
     directory: Path
     recipe: dict[str, Any]
     terms: Terms = field(default_factory=Terms)
+    lines: bool | None = None
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
@@ -73,9 +75,8 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     from pointsman.training.trainer import train
 
     spec = request.data.spec
-    encoder = read_encoder(
-        request.backbone, request.options.max_length, lines=spec.level == "token"
-    )
+    lines = spec.level == "token" if request.lines is None else request.lines
+    encoder = read_encoder(request.backbone, request.options.max_length, lines=lines)
     passed = check_data(request.data, request.terms.consent, encoder=encoder, say=say)
     training = encode_training(request, encoder)
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
