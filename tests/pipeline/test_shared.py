@@ -170,7 +170,7 @@ def test_the_whole_says_what_made_it(done):
         assert meta.heads["pii"].recipe["train"]["class_weights"] == "none"
         assert "validation mean" in news
     else:
-        assert meta.trunk_layers == 1 and "1 layers in common, 1 of each head's own" in news
+        assert meta.trunk_layers == 1 and "1 encoder layers in common, 1 of each head's own" in news
         parts = [place / "run" / "shared" / "parts" / name / "bundle" for name in meta.heads]
         shared = load(bundle).predict(TEXTS)
         for part, (name, head) in zip(parts, meta.heads.items(), strict=True):
