@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pointsman.core.config import Closed, suggest
 from pointsman.data.perturb import PERTURBATIONS
@@ -69,6 +69,16 @@ class TrainOptions(Closed):
         default_factory=dict,
         description="Perturbation -> perturbed copies to add, as a share of the training rows.",
     )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _refuse_joint(cls, method: Any) -> Any:
+        if method in ("shared", "trunk"):
+            raise ValueError(
+                f"method: full or lora say which parameters train; {method} says how the tasks of "
+                "a recipe are put together, and stands beside `train` and not in it"
+            )
+        return method
 
     @model_validator(mode="after")
     def _check(self) -> Self:
