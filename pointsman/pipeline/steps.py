@@ -17,6 +17,7 @@ from pointsman.core.errors import ConfigError, TrainingError
 from pointsman.core.files import read_json, sha256_file, write_json, write_text
 from pointsman.data.augment import augment
 from pointsman.data.encode import TextEncoder
+from pointsman.data.mentions import swap_mentions
 from pointsman.data.prepare import PreparedData
 from pointsman.data.prepared import AUDIT
 from pointsman.models.adapters import merge_lora, save_adapter
@@ -116,6 +117,8 @@ def _encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
     """Encode the training split, with the perturbed copies that the options ask for."""
     spec, rows, options = request.data.spec, request.data.train, request.options
     copies = augment(spec, rows, options.augment, seed=options.seed)
+    if options.swap_mentions and spec.level == "token":
+        copies["swapped_mentions"] = swap_mentions(rows, options.swap_mentions, seed=options.seed)
     added = [example for examples in copies.values() for example in examples]
     encoded = encode_split(spec, encoder, [*rows, *added], every_window=spec.level == "token")
     if copies:

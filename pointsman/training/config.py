@@ -70,6 +70,14 @@ class TrainOptions(Closed):
         description="Perturbation -> perturbed copies to add, as a share of the training rows.",
     )
 
+    swap_mentions: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Token tasks: copies of rows whose runs of spans come from other rows, as a "
+        "share of the rows with spans.",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.augment:
