@@ -21,7 +21,7 @@ from pointsman.bundle.layout import (
 )
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError
-from pointsman.core.files import read_json, write_text
+from pointsman.core.files import write_text
 from pointsman.data.prepared import AUDIT
 from pointsman.models.assemble import assemble_network
 from pointsman.models.shared import SharedNetwork, check_family, save_shared
@@ -30,7 +30,7 @@ from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.finish import check_splits
 from pointsman.pipeline.pages import HISTORY
 from pointsman.pipeline.shared import evaluate_heads
-from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack, versions
+from pointsman.pipeline.steps import Say, TrainRequest, count_layers, train_and_pack, versions
 from pointsman.training.config import TrainOptions
 
 PARTS = "parts"
@@ -104,7 +104,7 @@ def check_depth(backbone: Backbone, top_layers: int) -> int:
         ConfigError: If they are fewer than are to be adapted, or the family cannot be shared.
     """
     check_family(backbone.model_type)
-    layers = int(read_json(backbone.path / "config.json")["num_hidden_layers"])
+    layers = count_layers(backbone)
     if top_layers > layers:
         raise ConfigError(
             f"trunk.top_layers of at most {layers} for {backbone.name}", got=top_layers

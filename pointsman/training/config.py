@@ -70,6 +70,14 @@ class TrainOptions(Closed):
         description="Perturbation -> perturbed copies to add, as a share of the training rows.",
     )
 
+    swap_mentions: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Token tasks: copies of rows whose runs of spans come from other rows, as a "
+        "share of the rows with spans.",
+    )
+
     @field_validator("method", mode="before")
     @classmethod
     def _refuse_joint(cls, method: Any) -> Any:
@@ -89,7 +97,8 @@ class TrainOptions(Closed):
         return self
 
 
-PER_HEAD = ("class_weights", "source_power", "augment")  # what tasks trained together may differ in
+# What tasks that are trained together may differ in.
+PER_HEAD = ("class_weights", "source_power", "augment", "swap_mentions")
 
 
 class SharedOptions(Closed):
