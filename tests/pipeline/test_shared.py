@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,10 +17,12 @@ from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.pages import rewrite
 from pointsman.pipeline.recipe import load_recipe
 from pointsman.pipeline.run import head_of, plan, run_recipe
+from pointsman.pipeline.shared import task_weights
 from pointsman.pipeline.steps import TrainRequest, find_start
 from pointsman.pipeline.trunk import assemble
 from pointsman.runtime.predictor import load, load_head
 from pointsman.training.config import TrainOptions
+from pointsman.training.rows import Row
 from tests.runs import (
     COARSE,
     PLACES,
@@ -189,6 +192,22 @@ def test_heads_alone_share_every_layer(backbones, tmp_path, monkeypatch):
     recipe = write(tmp_path, backbones["modernbert"], method="trunk")
     bundle, _ = run(recipe, "train.max_steps=3")
     assert read_any(bundle).trunk_layers == 2
+
+
+@pytest.mark.parametrize(("temperature", "shares"), [(1, None), (2, (1, 3)), (1e9, (1, 1))])
+def test_tasks_are_drawn_by_temperature_over_their_sizes(temperature, shares):
+    heads = [SimpleNamespace(
+        training=SimpleNamespace(rows=[Row([1], 0, source)] * rows),
+        request=SimpleNamespace(options=TrainOptions()),
+    ) for rows, source in ((4, "a"), (36, "b"))]  # fmt: skip
+    weights = task_weights(heads, temperature)
+    if shares is None:
+        assert weights is None
+        return
+    small, large = sum(weights[:4]), sum(weights[4:])
+    assert large / small == pytest.approx(shares[1] / shares[0])
+    heads[1].request.options = TrainOptions(source_power=0.5)
+    assert task_weights(heads, temperature) == pytest.approx(weights)  # one source: as it was
 
 
 def test_one_task_is_the_one_head_case(backbones, tmp_path, monkeypatch):
