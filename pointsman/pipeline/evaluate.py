@@ -24,7 +24,7 @@ from pointsman.evaluation.postprocessing import postprocessing_effect
 from pointsman.evaluation.score import score
 from pointsman.evaluation.slices import kept_out_figures, slice_figures
 from pointsman.pipeline.calibrate import calibration_figures, measure_point
-from pointsman.pipeline.pages import TEST_SPLIT, read_history, write_evaluated
+from pointsman.pipeline.pages import TEST_SPLIT, history_of, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
@@ -194,7 +194,7 @@ def write_evaluation(
         data: What it was evaluated on, in words.
         beside: Directory of the bundle, where its training log lies.
     """
-    history = read_history(beside or out)
+    history = history_of(predictor.task.name, read_history(beside or out))
     account = Account(
         predictor.meta, result.figures, data, result.mistakes, history, result.revealed
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,22 @@ def read_history(directory: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError:
         raise ConfigError(f"{path}: a JSON object in every line", got="something else") from None
+
+
+def history_of(head: str, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the training log as one head saw it: its own figures, and the loss of all.
+
+    The log of a model of one head comes back as it is.
+    """
+    prefix, seen = f"eval_{head}/", []
+    for entry in history:
+        own = {
+            f"eval_{k.removeprefix(prefix)}": v for k, v in entry.items() if k.startswith(prefix)
+        }
+        if own:  # what it was evaluated with stands beside the figures of other heads, and means
+            own |= {k: v for k, v in entry.items() if not k.startswith("eval_")}
+        seen.append(own or dict(entry))
+    return seen
 
 
 def rewrite(directory: Path, say: Callable[[str], None]) -> list[Path]:

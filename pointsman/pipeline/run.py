@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.layout import META, read_any, read_bundle
+from pointsman.bundle.layout import META, find_bundles, read_any, read_bundle, read_meta
 from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
@@ -14,7 +14,7 @@ from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
 from pointsman.data.licences import sources_to_allow
 from pointsman.data.prepare import PreparedData, load_prepared, prepare
-from pointsman.data.prepared import is_prepared
+from pointsman.data.prepared import MANIFEST, is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
@@ -129,6 +129,16 @@ def read_labelled(
         else:
             rows.append(example)
     return rows, slices
+
+
+def head_of(bundle: Path, data: Path | None) -> str | None:
+    """Return the head of a shared bundle that prepared data is for; None where nothing tells."""
+    found = find_bundles([bundle])
+    if data is None or len(found) > 1 or not is_prepared(data):
+        return None
+    if not isinstance(read_meta(found[0]), SharedMeta):
+        return None
+    return str(read_json(data / MANIFEST)["task"]["name"])
 
 
 def plan(recipe: Recipe) -> list[str]:

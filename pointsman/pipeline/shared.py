@@ -20,7 +20,7 @@ from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
 from pointsman.pipeline.finish import check_splits, finish
 from pointsman.pipeline.gate import Passed, check_data
-from pointsman.pipeline.pages import HISTORY
+from pointsman.pipeline.pages import HISTORY, history_of
 from pointsman.pipeline.steps import (
     Say,
     TrainRequest,
@@ -324,15 +324,3 @@ def figures_of(head: str, figures: Mapping[str, float]) -> dict[str, float]:
     """Return one head's figures, out of those of all: `HEAD/accuracy` becomes `accuracy`."""
     prefix = f"{head}/"
     return {k.removeprefix(prefix): v for k, v in figures.items() if k.startswith(prefix)}
-
-
-def history_of(head: str, history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the training log as one head saw it: its own figures, and the loss of all."""
-    prefix, seen = f"eval_{head}/", []
-    for entry in history:
-        own = {k: v for k, v in entry.items() if not k.startswith("eval_")}
-        for key, value in entry.items():
-            if key.startswith(prefix):
-                own[f"eval_{key.removeprefix(prefix)}"] = value
-        seen.append(own)
-    return seen
