@@ -23,6 +23,7 @@ from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
 from pointsman.evaluation.thresholds import Rule
+from pointsman.export.golden import GOLDEN, add_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
@@ -122,12 +123,13 @@ def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -
     """Choose temperature and thresholds on the validation split, unless they are chosen."""
     predictor = load(bundle)
     if predictor.meta.operating_point:
-        return predictor
+        whole = GOLDEN in predictor.meta.files  # a run can end between thresholds and answers
+        return predictor if whole else predictor.with_meta(add_golden(bundle, predictor.meta))
     rows = request.data.validation
     say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")
     with progress_bar("  calibrating", len(rows)) as progress:
         meta = calibrate(predictor, rows, rule, data="its validation split", progress=progress)
-    write_calibrated(bundle, meta)
+    meta = write_calibrated(bundle, meta)
     say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
     if meta.operating_point["note"]:
         say(f"  {meta.operating_point['note']}")
