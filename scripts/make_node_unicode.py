@@ -38,27 +38,27 @@ def ranges(holds: Callable[[str], bool]) -> str:
     return " ".join(f"{a:x}" if a == b else f"{a:x}-{b:x}" for a, b in found)
 
 
-def main() -> None:
-    """Ask about every character and write the file."""
+def tables() -> dict[str, Callable[[str], bool]]:
+    """Return the name of each table, and what asks whether a character belongs to it."""
     clean = normalizers.BertNormalizer(**{**OFF, "clean_text": True})
     accents = normalizers.BertNormalizer(**{**OFF, "strip_accents": True})
     chinese = normalizers.BertNormalizer(**{**OFF, "handle_chinese_chars": True})
     words = pre_tokenizers.BertPreTokenizer()
     pieces = pre_tokenizers.ByteLevel(add_prefix_space=False)
-
-    def split(before: str, character: str) -> bool:
-        return len(pieces.pre_tokenize_str(before + character)) > 1
-
-    tables = {
+    return {
         "CONTROL": lambda c: clean.normalize_str(f"a{c}b") == "ab",
         "MARK": lambda c: accents.normalize_str(f"a{c}b") == "ab",
         "CHINESE": lambda c: chinese.normalize_str(f"a{c}b") != f"a{c}b",
         "PUNCTUATION": lambda c: len(words.pre_tokenize_str(f"a{c}b")) == 3,
-        "LETTER": lambda c: not split("x", c),
-        "NUMBER": lambda c: not split("1", c),
+        "LETTER": lambda c: len(pieces.pre_tokenize_str(f"x{c}")) == 1,
+        "NUMBER": lambda c: len(pieces.pre_tokenize_str(f"1{c}")) == 1,
     }
+
+
+def main() -> None:
+    """Ask about every character and write the file."""
     lines = ["/** Made by scripts/make_node_unicode.py: hexadecimal ranges of code points. */", ""]
-    for name, holds in tables.items():
+    for name, holds in tables().items():
         lines.append(f'export const {name} =\n  "{ranges(holds)}";')
     PLACE.write_text("\n".join(lines) + "\n")
 
