@@ -21,6 +21,9 @@ def calibrate_cli(
         "accuracy=0.95 or coverage=0.9 of one label among several; f1 or precision=0.9 of spans. "
         "The task's own when not given.",
     ),
+    head: str | None = typer.Option(
+        None, help="Which head of a shared bundle; that of prepared data when not given."
+    ),
     on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the figures, change nothing."),
@@ -29,12 +32,13 @@ def calibrate_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_operating_point
+    from pointsman.export.golden import add_golden
     from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
     from pointsman.pipeline.progress import progress_bar
-    from pointsman.pipeline.run import read_labelled
+    from pointsman.pipeline.run import head_of, read_labelled
     from pointsman.runtime.predictor import load_head
 
-    predictor = load_head(bundle)
+    predictor = load_head(bundle, head or head_of(bundle, data))
     rule = rule_for(predictor.task, at)
     named = parse_pairs(columns, option="--column")
     examples, _ = read_labelled(predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say)
@@ -46,4 +50,5 @@ def calibrate_cli(
         return
     path = find_bundles([bundle])[0]
     write_calibrated(path, meta)
+    add_golden(path)
     say(f"written to {path}; figures of its test split are those of the old thresholds")

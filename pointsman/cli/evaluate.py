@@ -29,6 +29,9 @@ def evaluate_cli(
     output: Path | None = typer.Option(
         None, "-o", "--output", help="Where the figures and reports go; beside the bundle."
     ),
+    head: str | None = typer.Option(
+        None, help="Which head of a shared bundle; that of prepared data when not given."
+    ),
     on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
@@ -47,14 +50,14 @@ def evaluate_cli(
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import run_reference
     from pointsman.pipeline.evaluate import write_evaluation
-    from pointsman.pipeline.run import read_labelled
+    from pointsman.pipeline.run import head_of, read_labelled
     from pointsman.runtime.predictor import load_head
 
     if data is None and not reference:
         raise ConfigError("--data FILE or --reference", got="neither")
     options = EvaluateOptions.parse(apply_overrides({"rows": ROWS}, overrides), where="options")
     asked = options if perturb else None
-    predictor = load_head(bundle)
+    predictor = load_head(bundle, head or head_of(bundle, data))
     if reference:
         _show_reference(predictor.task.name, run_reference(predictor))
     if data is None:

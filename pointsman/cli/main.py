@@ -9,12 +9,14 @@ import typer
 
 from pointsman import __version__
 from pointsman.cli import (
+    assemble,
     audit,
     calibrate,
     classify,
     compare,
     data,
     evaluate,
+    export,
     report,
     run,
     tasks,
@@ -44,6 +46,8 @@ app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
 app.command("calibrate")(calibrate.calibrate_cli)
 app.command("compare")(compare.compare_cli)
+app.command("assemble")(assemble.assemble_cli)
+app.command("export")(export.export_cli)
 app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
 app.command("verify")(verify.verify_cli)

@@ -14,12 +14,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.layout import META, write_meta
+from pointsman.bundle.layout import META, read_meta, write_meta
 from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError
 from pointsman.core.files import sha256_file, write_jsonl
@@ -37,8 +37,6 @@ ROW_LABELS = 7  # logits a token that a token task stores, on average
 NOISE = 2e-5
 TRIALS = 3
 DIGITS = 7
-
-Meta = TypeVar("Meta", BundleMeta, SharedMeta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +75,25 @@ class GoldenRow:
     heads: Mapping[str, GoldenHead]
 
 
-def add_golden(path: Path, meta: Meta) -> Meta:
-    """Write a bundle's metadata, its golden answers as torch in fp32 gives them, and their hash.
+def ensure_golden(path: Path) -> None:
+    """Write a bundle's golden answers if it has none of its temperature and thresholds."""
+    if GOLDEN not in read_meta(path).files:
+        add_golden(path)
 
-    The metadata is written without a hash of golden answers first: whatever ends this early leaves
-    a bundle that loads, only without them.
+
+def add_golden(path: Path) -> BundleMeta | SharedMeta:
+    """Write a bundle's golden answers as torch in fp32 gives them, and their hash.
+
+    The hash of older ones is taken out first: whatever ends this early leaves a bundle that loads,
+    only without golden answers.
 
     Args:
-        path: Directory of the bundle.
-        meta: Its metadata, with the temperature and thresholds that the answers shall have.
+        path: Directory of the bundle, with the temperature and thresholds that it shall have.
 
     Returns:
-        The metadata with the new hash.
+        The bundle's metadata with the new hash.
     """
+    meta = read_meta(path)
     files = {name: digest for name, digest in meta.files.items() if name != GOLDEN}
     write_meta(path, meta.model_copy(update={"files": files}))
     write_jsonl(path / GOLDEN, golden_rows(load(path, backend="torch")))

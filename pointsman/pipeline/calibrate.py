@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import CARD
 from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
-from pointsman.core.files import write_text
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.calibration import (
     can_calibrate,
@@ -26,7 +24,7 @@ from pointsman.evaluation.thresholds import (
     describe_point,
     parse_rule,
 )
-from pointsman.export.golden import add_golden
+from pointsman.export.golden import GOLDEN
 from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
 
@@ -141,13 +139,9 @@ def calibration_figures(
     }
 
 
-def write_calibrated(path: Path, meta: BundleMeta) -> BundleMeta:
-    """Write a bundle's new temperature and thresholds, let its card say so, and renew its answers.
+def write_calibrated(path: Path, meta: BundleMeta) -> None:
+    """Write a bundle's new temperature and thresholds, and let its card say so.
 
-    Golden answers hold decisions, so they are those of one temperature and one set of thresholds.
-
-    Returns:
-        The metadata with the hash of the new golden answers.
+    Its golden answers are those of the old ones and are disowned; `add_golden` writes new ones.
     """
-    write_text(path / CARD, write_card(meta))
-    return add_golden(path, meta)
+    update_bundle(path, meta, disown=GOLDEN)

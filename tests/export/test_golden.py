@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pointsman.bundle.layout import read_bundle
+from pointsman.bundle.layout import read_bundle, write_meta
 from pointsman.core.errors import BundleError
 from pointsman.core.texts import find_fault
 from pointsman.data.golden_texts import golden_texts
@@ -14,10 +14,12 @@ from pointsman.export.golden import (
     TEXTS,
     add_golden,
     differences,
+    ensure_golden,
     pack_tokens,
     read_golden,
     stored_labels,
 )
+from pointsman.pipeline.calibrate import write_calibrated
 from pointsman.runtime.predictor import load
 from tests.bundles import make_bundle
 
@@ -25,7 +27,8 @@ from tests.bundles import make_bundle
 @pytest.fixture(scope="module")
 def finder(tmp_path_factory):
     path = tmp_path_factory.mktemp("golden") / "pii"
-    return path, add_golden(path, make_bundle(path, "bert", "pii"))
+    make_bundle(path, "bert", "pii")
+    return path, add_golden(path)
 
 
 def test_the_texts_are_the_same_at_every_call_and_all_can_be_read():
@@ -80,34 +83,38 @@ def test_token_logits_are_stored_so_that_any_wrong_one_shows():
 def test_texts_whose_decision_is_a_tie_are_left_out(tmp_path):
     path = tmp_path / "tie"
     meta = make_bundle(path, "bert", "jailbreak")
-    add_golden(path, meta)
+    add_golden(path)
     before = read_golden(path)
     odd = before[0]
     score = dict(zip(meta.labels, odd.heads["jailbreak"].probabilities, strict=True))["jailbreak"]
     tied = meta.model_copy(update={"thresholds": {"jailbreak": score}})
-    add_golden(path, tied)
+    write_meta(path, tied)
+    add_golden(path)
     assert odd.text not in [row.text for row in read_golden(path)]
 
 
 def test_other_thresholds_come_with_other_answers(tmp_path):
     path = tmp_path / "bundle"
-    meta = make_bundle(path, "bert", "jailbreak")
-    first = add_golden(path, meta)
-    second = add_golden(path, first.model_copy(update={"thresholds": {"jailbreak": 0.999}}))
+    make_bundle(path, "bert", "jailbreak")
+    first = add_golden(path)
+    write_meta(path, first.model_copy(update={"thresholds": {"jailbreak": 0.999}}))
+    second = add_golden(path)
     assert second.files[GOLDEN] != first.files[GOLDEN] and read_bundle(path) == second
     assert {row.heads["jailbreak"].label for row in read_golden(path)} == {"benign"}
 
 
 def test_a_kill_between_thresholds_and_answers_leaves_a_bundle_that_loads(tmp_path, monkeypatch):
     path = tmp_path / "bundle"
-    meta = add_golden(path, make_bundle(path, "bert", "jailbreak"))
+    make_bundle(path, "bert", "jailbreak")
+    meta = add_golden(path)
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pointsman.export.golden.write_jsonl", stop)
+    write_calibrated(path, meta.model_copy(update={"temperature": 2.0}))
     with pytest.raises(KeyboardInterrupt):
-        add_golden(path, meta.model_copy(update={"temperature": 2.0}))
+        ensure_golden(path)
     left = read_bundle(path)
     assert left.temperature == 2.0 and GOLDEN not in left.files
     with pytest.raises(BundleError, match="golden answers"):
