@@ -55,7 +55,7 @@ SCRIPTS = {
     "chinese": "昨天下午三点，我在东京的图书馆里读了一本关于火车的书。",
     "japanese": "昨日の午後、ガッコウの図書館で８９０円の本を買いました。",
     "korean": "어제 오후 세 시에 도서관에서 기차에 관한 책을 읽었습니다.",
-    "decomposed": "Cafe\u0301 na\u0131\u0308ve A\u030angstro\u0308m \u1112\u1161\u11ab e\u0323\u0302.",
+    "decomposed": "Cafe\u0301 na\u0131\u0308ve A\u030angstro\u0308m \u1112\u1161\u11ab.",
     "fullwidth": "Ｃａｌｌ ８９０－１２３４ ｎｏｗ，　ａｎｎ＠ｅｘａｍｐｌｅ．ｏｒｇ",
     "mathematical": "𝐓𝐡𝐞 𝑞𝑢𝑖𝑐𝑘 𝔟𝔯𝔬𝔴𝔫 𝕗𝕠𝕩 ① ② ⅳ ½ ﬁ ﬂ ™ ㎏ x² → y₃",
     "emoji": "👩🏽‍💻 fixed it 🎉🎉 with 👨‍👩‍👧‍👦, 🏳️‍🌈, 🇵🇱 at 1️⃣ ❤️‍🔥.",

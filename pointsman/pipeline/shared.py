@@ -13,10 +13,10 @@ from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
+from pointsman.export.golden import ensure_golden
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.shared import build_shared, check_family, save_shared
 from pointsman.models.weights import Backbone
-from pointsman.export.golden import ensure_golden
 from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
 from pointsman.pipeline.finish import check_splits, finish

@@ -19,10 +19,12 @@ from tests.conftest import FAMILIES, make_tokenizer
 
 CLIENT = Path(__file__).parents[2] / "clients" / "node"
 MARKS = "\u0301\u0323\u0308\u0345\u0334\u0327\u093c\u0651\u064b"
-SPECIAL = (
-    "[SEP] [MASK] <mask> <s> </s> <pad> |||EMAIL||| É e\u0301 q x a".split(" ")
-    + [" ", "  ", "    ", "\n"]
-)
+SPECIAL = "[SEP] [MASK] <mask> <s> </s> <pad> |||EMAIL||| É e\u0301 q x a".split(" ") + [
+    " ",
+    "  ",
+    "    ",
+    "\n",
+]
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from pointsman.export.golden import (
 )
 from pointsman.pipeline.calibrate import write_calibrated
 from pointsman.runtime.predictor import load
-from tests.bundles import make_bundle
+from tests.random_bundles import make_bundle
 
 
 @pytest.fixture(scope="module")
