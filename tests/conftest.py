@@ -213,8 +213,8 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def golden_bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Bundles of random weights with golden answers and an ONNX export, a family and task each."""
     from tests.random_bundles import write_exported
 
-    return write_exported(tmp_path_factory.mktemp("exported"))
+    return write_exported(tmp_path_factory.mktemp("golden_bundles"))

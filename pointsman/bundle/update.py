@@ -29,6 +29,5 @@ def update_bundle(path: Path, head: BundleMeta, *, disown: str | None = None) ->
         write_meta(path, whole)
         return
     write_text(path / CARD, write_card(head))
-    write_meta(
-        path, head.model_copy(update={"files": files})
-    )  # last: figures in it say that the run is finished
+    # last: figures in it say that the run is finished
+    write_meta(path, head.model_copy(update={"files": files}))

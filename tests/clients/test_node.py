@@ -105,8 +105,8 @@ def tokens(tmp_path_factory):
     return root
 
 
-def test_the_client_passes_its_tests_on_bundles_that_python_made(node, exported, tokens):
-    bundles = next(iter(exported.values())).parent
+def test_the_client_passes_its_tests_on_bundles_that_python_made(node, golden_bundles, tokens):
+    bundles = next(iter(golden_bundles.values())).parent
     where = {"POINTSMAN_BUNDLES": str(bundles), "POINTSMAN_TOKENS": str(tokens)}
     done = subprocess.run(
         ["node", "--test", "--test-reporter=tap", "test/"],
@@ -118,7 +118,7 @@ def test_the_client_passes_its_tests_on_bundles_that_python_made(node, exported,
     )
     failed = [line for line in done.stdout.splitlines() if line.startswith("not ok")]
     assert done.returncode == 0 and not failed, done.stdout[-8000:] + done.stderr[-2000:]
-    for name in exported:
+    for name in golden_bundles:
         assert f"{name}: golden answers pass" in done.stdout
     assert "# skipped 0" in done.stdout
 
@@ -134,9 +134,9 @@ def test_the_clients_types_hold(node):
     assert done.returncode == 0, done.stdout
 
 
-def test_the_command_ends_with_an_error_where_an_answer_differs(node, exported, tmp_path):
+def test_the_command_ends_with_an_error_where_an_answer_differs(node, golden_bundles, tmp_path):
     command = ["node", str(node / "bin" / "verify.js")]
-    good = exported["bert-jailbreak"]
+    good = golden_bundles["bert-jailbreak"]
     done = subprocess.run([*command, good], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and json.loads(done.stdout)["passed"] is True
     damaged = tmp_path / "damaged"

@@ -59,7 +59,9 @@ def test_answers_are_the_predictors_and_their_hash_is_the_bundles(finder):
     answers = load(path, backend="torch").predict([row.text for row in rows])
     for row, answer in zip(rows, answers, strict=True):
         golden = row.heads["pii"]
-        assert golden.spans == tuple((s.start, s.end, s.label, s.score) for s in answer.spans)
+        assert [s[:3] for s in golden.spans] == [(s.start, s.end, s.label) for s in answer.spans]
+        for (*_, score), span in zip(golden.spans, answer.spans, strict=True):
+            assert score == pytest.approx(span.score, abs=1e-5)
         for start, end, _, _ in golden.unprocessed:
             assert row.text[start:end].strip() == row.text[start:end] != ""
     assert sum(len(row.heads["pii"].spans) for row in rows) > 100

@@ -20,9 +20,9 @@ KEPT = 40  # golden texts in most of these tests: all 200 are replayed once a ta
 
 
 @pytest.fixture(scope="module")
-def whole(exported):
+def whole(golden_bundles):
     """A detector and a finder with golden answers and an ONNX export."""
-    return {"jailbreak": exported["bert-jailbreak"], "pii": exported["modernbert-pii"]}
+    return {"jailbreak": golden_bundles["bert-jailbreak"], "pii": golden_bundles["modernbert-pii"]}
 
 
 @pytest.fixture
