@@ -8,7 +8,7 @@ DATA ?=
 TASKS ?= category pii jailbreak intent
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo bench lint types format wheel clean docs
+.PHONY: help setup test demo bench lint types node format wheel clean docs
 
 help:  ## list the chores
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,dev]' >&2
 	@touch $(READY)
 
-test: lint types  ## everything that CI runs: lint, types, tests, wheel
+test: lint types node  ## everything that CI runs: lint, types, tests, the Node.js client, wheel
 	$(BIN)/python -m pytest
 	$(BIN)/python scripts/wheel_smoke.py
 
@@ -43,6 +43,12 @@ lint: setup  ## check style, format and the direction of imports
 types: setup  ## check types
 	$(BIN)/mypy
 
+# Its tests need bundles that Python makes, so pytest runs them; install scripts would fetch CUDA.
+node:  ## install what the Node.js client needs
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  cd clients/node && ONNXRUNTIME_NODE_INSTALL=skip npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2; \
+	else echo 'node and npm are not installed: the tests of the Node.js client will skip' >&2; fi
+
 format: setup  ## put the code into its format
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format .
@@ -54,5 +60,5 @@ docs: setup  ## write the pages that are generated
 	$(BIN)/python scripts/make_command_docs.py
 
 clean:  ## remove caches and what was built; runs and the environment stay
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf clients/node/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find pointsman tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

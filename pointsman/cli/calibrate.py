@@ -32,6 +32,7 @@ def calibrate_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_operating_point
+    from pointsman.export.golden import add_golden
     from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
     from pointsman.pipeline.progress import progress_bar
     from pointsman.pipeline.run import head_of, read_labelled
@@ -49,4 +50,5 @@ def calibrate_cli(
         return
     path = find_bundles([bundle])[0]
     write_calibrated(path, meta)
+    add_golden(path)
     say(f"written to {path}; figures of its test split are those of the old thresholds")

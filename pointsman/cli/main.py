@@ -22,6 +22,7 @@ from pointsman.cli import (
     score,
     tasks,
     train,
+    verify,
 )
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
@@ -51,6 +52,7 @@ app.command("export")(export.export_cli)
 app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
 app.command("score")(score.score_cli)
+app.command("verify")(verify.verify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 

@@ -24,6 +24,7 @@ from pointsman.evaluation.thresholds import (
     describe_point,
     parse_rule,
 )
+from pointsman.export.golden import GOLDEN
 from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
 
@@ -139,5 +140,8 @@ def calibration_figures(
 
 
 def write_calibrated(path: Path, meta: BundleMeta) -> None:
-    """Write a bundle's new temperature and thresholds, and let its card say so."""
-    update_bundle(path, meta)
+    """Write a bundle's new temperature and thresholds, and let its card say so.
+
+    Its golden answers are those of the old ones and are disowned; `add_golden` writes new ones.
+    """
+    update_bundle(path, meta, disown=GOLDEN)

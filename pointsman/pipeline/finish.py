@@ -8,6 +8,7 @@ from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
 from pointsman.data.prepared import PreparedData, missing_splits
 from pointsman.evaluation.thresholds import Rule
+from pointsman.export.golden import ensure_golden
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
 from pointsman.pipeline.progress import progress_bar
@@ -26,6 +27,7 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
     rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
     bundle = train_and_pack(request, say)
     finish(load_head(bundle), bundle, request, rule, say)
+    ensure_golden(bundle)
     return bundle
 
 

@@ -18,6 +18,7 @@ from pointsman.data.prepared import MANIFEST, is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
+from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
@@ -246,6 +247,7 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
     if (bundle / META).is_file() and (meta := read_bundle(bundle)).metrics:
         _refuse_changed(spec, meta.task, place)
         say(f"{spec.name}: finished already, kept")
+        ensure_golden(bundle)
         return bundle
     return train_and_evaluate(_request(recipe, task, backbone, say), say)
 
@@ -257,6 +259,7 @@ def _run_together(recipe: Recipe, backbone: Backbone, say: Say) -> Path:
     specs = [task.spec() for task in recipe.tasks]
     if _is_finished(bundle, specs):
         say(f"{SHARED}: finished already, kept")
+        ensure_golden(bundle)
         return bundle
     check_depth(backbone, recipe.trunk.top_layers)
     parts = [_request(recipe, task, backbone, say) for task in recipe.tasks]

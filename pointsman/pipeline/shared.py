@@ -13,6 +13,7 @@ from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
+from pointsman.export.golden import ensure_golden
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.shared import build_shared, check_family, save_shared
 from pointsman.models.weights import Backbone
@@ -117,6 +118,7 @@ def evaluate_heads(
             say(f"{name}: finished already, kept")
             continue
         finish(predictor.head(name), bundle, part, rules[name], say)
+    ensure_golden(bundle)
 
 
 def train_shared(request: SharedRequest, say: Say) -> Path:
