@@ -1,0 +1,163 @@
+"""The models that the speed benchmarks compare: a shared bundle, and four models of its weights.
+
+Speed does not depend on what weights say. So a backbone of ModernBERT base's shape (22 layers of
+768, a vocabulary of 50,368) with random weights stands for the real one; its tokenizer is trained
+here on the starter corpora, so that no hub is needed and lengths in tokens are exact.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pointsman.data.encode import TextEncoder
+
+MODERNBERT_BASE = {
+    "vocab_size": 50368,
+    "hidden_size": 768,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 12,
+    "intermediate_size": 1152,
+    "max_position_embeddings": 8192,
+}
+TINY = {
+    "vocab_size": 50368,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 128,
+    "max_position_embeddings": 8192,
+}
+SHAPES = {"modernbert-base-shape": MODERNBERT_BASE, "tiny-shape": TINY}
+SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+TASKS = ("category", "pii", "jailbreak", "intent")
+COPIED = ("tokenizer.json", "tokenizer_config.json")
+
+
+def starter_texts() -> list[str]:
+    """Return the texts of the starter corpora, templates as they stand."""
+    folder = files("pointsman.data") / "starter"
+    texts = []
+    for name in ("category.jsonl", "pii_templates.jsonl", "jailbreak.jsonl", "intent.jsonl"):
+        for line in (folder / name).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            texts.append(str(row.get("text") or row.get("template") or ""))
+    return [text for text in texts if text]
+
+
+def write_backbone(path: Path, shape: Mapping[str, int] = MODERNBERT_BASE, seed: int = 0) -> Path:
+    """Write a ModernBERT of random weights with a tokenizer, as a hub checkpoint lies on disk."""
+    import torch
+    from transformers import ModernBertConfig, ModernBertModel
+
+    if (path / "model.safetensors").is_file():
+        return path
+    torch.manual_seed(seed)
+    ids = {name: SPECIAL.index(name) for name in SPECIAL}
+    config = ModernBertConfig(
+        **shape, pad_token_id=ids["[PAD]"], bos_token_id=ids["[CLS]"], cls_token_id=ids["[CLS]"],
+        eos_token_id=ids["[SEP]"], sep_token_id=ids["[SEP]"],
+    )  # fmt: skip
+    path.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(path, shape["vocab_size"])
+    ModernBertModel(config).save_pretrained(path)
+    return path
+
+
+def write_tokenizer(path: Path, size: int) -> None:
+    """Train a byte-level tokenizer, as ModernBERT has one, on the starter corpora."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=SPECIAL, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokenizer.train_from_iterator(starter_texts(), trainer)
+    cls, sep = SPECIAL.index("[CLS]"), SPECIAL.index("[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
+    )
+    tokenizer.save(str(path / "tokenizer.json"))
+    names = {f"{kind}_token": f"[{kind.upper()}]" for kind in ("pad", "cls", "sep", "unk", "mask")}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192,
+        "model_input_names": ["input_ids", "attention_mask"], **names,
+    }  # fmt: skip
+    (path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def text_of(encoder: TextEncoder, tokens: int, seed: int = 0) -> str:
+    """Return a text of exactly so many tokens, special ones included, if it fits one window.
+
+    Of a longer one, content tokens are counted, and special ones only once.
+
+    Raises:
+        ValueError: If none is found, which no known tokenizer makes happen.
+    """
+    for attempt in range(50):
+        words = _words(seed * 1000 + attempt)
+        chosen: list[str] = []
+        low, high = 0, 8
+        pool = [next(words) for _ in range(2 * tokens + 64)]
+        while count_tokens(encoder, " ".join(pool[:high])) < tokens and high < len(pool):
+            low, high = high, high * 2
+        while low + 1 < high:
+            middle = (low + high) // 2
+            short = count_tokens(encoder, " ".join(pool[:middle])) <= tokens
+            low, high = (middle, high) if short else (low, middle)
+        chosen = pool[:low]
+        if count_tokens(encoder, " ".join(chosen)) == tokens:
+            return " ".join(chosen)
+    raise ValueError(f"a text of {tokens} tokens")
+
+
+def count_tokens(encoder: TextEncoder, text: str) -> int:
+    """Return the tokens of a text with one pair of special tokens."""
+    windows = encoder.encode([text])[0]
+    last = windows[-1]
+    special = len(windows[0]) - len(windows[0].offsets)
+    return last.first + len(last.offsets) + special
+
+
+def _words(seed: int) -> Iterator[str]:
+    """Yield the words of starter texts, one text after another, for ever."""
+    draw = random.Random(seed)
+    texts = starter_texts()
+    while True:
+        yield from draw.choice(texts).split()
+
+
+def split_shared(bundle: Path, place: Path) -> dict[str, Path]:
+    """Write each head of a shared bundle as the transformers model that it is, and return where.
+
+    These are what the pipelines and the single ONNX sessions load: the same weights, four times.
+    """
+    from pointsman.models.shared import load_shared
+
+    from pointsman.bundle.layout import read_any
+    from pointsman.models.network import quiet
+
+    meta: Any = read_any(bundle)
+    network = load_shared(
+        bundle, {name: head.task for name, head in meta.heads.items()}, meta.trunk_layers
+    )
+    found = {}
+    for name in meta.heads:
+        found[name] = place / name
+        if (found[name] / "model.safetensors").is_file():
+            continue
+        found[name].mkdir(parents=True, exist_ok=True)
+        with quiet():
+            network.task_model(name).save_pretrained(found[name])
+        for file in COPIED:
+            if (bundle / file).is_file():
+                shutil.copyfile(bundle / file, found[name] / file)
+    return found
