@@ -147,12 +147,15 @@ def quality(report: Report, bench: Bench, args: argparse.Namespace) -> None:
         f"{spec.name}, {bench.backbone.name}: validation {spec.checkpoint} of the best "
         f"epoch, {len(data.train):,} rows, seeds {', '.join(map(str, args.seeds))}",
         ("side", "mean", "spread over seeds", "each", "seconds in the mean"),
-        [
-            (name, f"{statistics.mean(f):.4f}", f"{max(f) - min(f):.4f}", " ".join(f"{x:.3f}" for x in f),
-             statistics.mean(seconds[name])) for name, f in found.items()
-        ],
-    )  # fmt: skip
+        [_ending(name, figures, seconds[name]) for name, figures in found.items()],
+    )
     report.data |= {"quality": found, "quality_seconds": seconds}
+
+
+def _ending(name: str, figures: list[float], seconds: list[float]) -> tuple[Any, ...]:
+    mean, spread = statistics.mean(figures), max(figures) - min(figures)
+    each = " ".join(f"{figure:.3f}" for figure in figures)
+    return name, f"{mean:.4f}", f"{spread:.4f}", each, statistics.mean(seconds)
 
 
 def train_plainly(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[float, float]:
