@@ -32,7 +32,7 @@ from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.pipeline.terms import Terms
-from pointsman.runtime.predictor import Predictor, load
+from pointsman.runtime.predictor import Predictor, load_head
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -120,7 +120,7 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
 
 def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> Predictor:
     """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    predictor = load(bundle)
+    predictor = load_head(bundle)
     if predictor.meta.operating_point:
         return predictor
     rows = request.data.validation

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, PointsmanError
 
@@ -17,18 +17,35 @@ BACKENDS = ("torch",)
 
 
 class Backend(Protocol):
-    """Computes the logits of padded batches."""
+    """Computes the logits of padded batches.
 
-    def logits(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Return logits of shape `(batch, labels)` or `(batch, longest, labels)`.
+    Attributes:
+        name: Library and precision, as in "torch fp32": what `load` says it chose.
+        heads: Names of the heads that it can run.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def heads(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    def run(
+        self, batch: Sequence[Sequence[int]], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of each head that is asked for, and compute no other.
 
         Args:
             batch: Token ids of every row, special tokens included, not padded.
+            heads: Names of heads, out of `heads`.
+
+        Returns:
+            For each head `(batch, labels)` or `(batch, longest, labels)`.
         """
         ...
 
 
-def load_backend(name: str, path: Path, meta: BundleMeta) -> Backend:
+def load_backend(name: str, path: Path, meta: BundleMeta | SharedMeta) -> Backend:
     """Load a bundle's weights into a backend.
 
     Raises:
@@ -39,8 +56,11 @@ def load_backend(name: str, path: Path, meta: BundleMeta) -> Backend:
         raise ConfigError(f"unknown backend {name!r}", fix=suggest(name, BACKENDS))
     try:
         from pointsman.runtime.torch_backend import TorchBackend
+        from pointsman.runtime.torch_shared import TorchSharedBackend
     except ImportError as error:
         raise PointsmanError(
             "torch and transformers, to answer", got=error, fix="pip install 'pointsman[train]'"
         ) from error
+    if isinstance(meta, SharedMeta):
+        return TorchSharedBackend(path, meta)
     return TorchBackend(path, meta)
