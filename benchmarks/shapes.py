@@ -94,6 +94,39 @@ def write_tokenizer(path: Path, size: int) -> None:
     (path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
+def write_shared(path: Path, backbone: Path, seed: int = 0) -> Path:
+    """Write a shared bundle of all tasks on a backbone, whose heads have learned nothing."""
+    from pointsman.bundle.layout import write_bundle
+    from pointsman.bundle.meta import BundleMeta, SharedMeta
+    from pointsman.models.shared import build_shared, save_shared
+    from pointsman.models.weights import find_backbone
+    from pointsman.pipeline.steps import versions
+    from pointsman.tasks.catalogue import TASKS as CATALOGUE
+    from pointsman.tasks.labels import model_labels
+
+    if (path / "bundle.json").is_file():
+        return path
+    specs = {name: CATALOGUE[name] for name in TASKS}
+    network = build_shared(find_backbone(str(backbone)), specs, seed=seed).model
+    heads = {
+        name: BundleMeta(
+            task=spec, labels=model_labels(spec), max_length=512,
+            thresholds={spec.positive: 0.5} if spec.positive else {},
+        ) for name, spec in specs.items()
+    }  # fmt: skip
+    meta = SharedMeta(
+        heads=heads, max_length=512, trunk_layers=network.trunk_layers, versions=versions()
+    )
+
+    def fill(directory: Path) -> None:
+        save_shared(network, directory)
+        TextEncoder.from_backbone(backbone).save(directory)
+        shutil.copyfile(backbone / "tokenizer_config.json", directory / "tokenizer_config.json")
+
+    write_bundle(path, lambda: meta, fill)
+    return path
+
+
 def text_of(encoder: TextEncoder, tokens: int, seed: int = 0) -> str:
     """Return a text of exactly so many tokens, special ones included, if it fits one window.
 
@@ -140,10 +173,9 @@ def split_shared(bundle: Path, place: Path) -> dict[str, Path]:
 
     These are what the pipelines and the single ONNX sessions load: the same weights, four times.
     """
-    from pointsman.models.shared import load_shared
-
     from pointsman.bundle.layout import read_any
     from pointsman.models.network import quiet
+    from pointsman.models.shared import load_shared
 
     meta: Any = read_any(bundle)
     network = load_shared(

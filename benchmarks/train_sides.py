@@ -193,7 +193,7 @@ def _steps(bench: Bench, batch: int) -> int:
 
 
 def _job(bench: Bench, model: Any, measures: Measures, place: Path) -> Any:
-    from pointsman.training.trainer import Job
+    from pointsman.training.job import Job, Objective
 
     options = TrainOptions(
         epochs=1, batch_size=measures.batch, precision=measures.precision,
@@ -201,10 +201,12 @@ def _job(bench: Bench, model: Any, measures: Measures, place: Path) -> Any:
         weight_decay=DOCUMENT["weight_decay"], report_to=(), patience=0, evaluate="epoch",
     )  # fmt: skip
     spec = bench.data.spec
+    learned = Objective(
+        spec.name, bench.rows[:1], lambda logits: {}, spec.checkpoint, len(model_labels(spec))
+    )
     return Job(
-        model=model, train=bench.rows, validation=bench.rows[:1], metrics=lambda logits: {},
-        checkpoint_metric=spec.checkpoint, classes=len(model_labels(spec)),
-        pad_id=model.config.pad_token_id or 0, options=options, directory=place, identity={},
+        model=model, train=bench.rows, objectives=[learned], pad_id=model.config.pad_token_id or 0,
+        options=options, directory=place, identity={},
     )  # fmt: skip
 
 

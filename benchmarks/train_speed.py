@@ -162,7 +162,10 @@ def train_plainly(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[fl
     """Train a plain Trainer to the end; return the best epoch's validation figure, and seconds."""
     from transformers import AutoTokenizer, TrainerCallback, set_seed
 
-    training, validation, measure = _encoded(bench)
+    from pointsman.pipeline.encoding import metric_function
+
+    training, validation, meta = _encoded(bench)
+    measure = metric_function(meta, validation)
     set_seed(seed)
     model = build(bench, no_attention_dropout=False, seed=seed)
     rows = [{"input_ids": row.input_ids, "labels": row.labels} for row in training.rows]
@@ -186,10 +189,13 @@ def train_plainly(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[fl
 def train_ours(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[float, float]:
     """Train as `pointsman train` does by its preset; return the validation figure and seconds."""
     from pointsman.models.network import build_network
-    from pointsman.pipeline.encoding import row_weights
-    from pointsman.training.trainer import Job, train
+    from pointsman.pipeline.encoding import metric_function, row_weights
+    from pointsman.pipeline.steps import objective
+    from pointsman.training.job import Job
+    from pointsman.training.trainer import train
 
-    training, validation, measure = _encoded(bench)
+    training, validation, meta = _encoded(bench)
+    measure = metric_function(meta, validation)
     spec = bench.data.spec
     options = resolve(
         TrainOptions(seed=seed, report_to=(), epochs=args.epochs, learning_rate=args.rate),
@@ -199,8 +205,8 @@ def train_ours(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[float
     with tempfile.TemporaryDirectory() as place:
         started = time.perf_counter()
         outcome = train(Job(
-            model=network.model, train=training.rows, validation=validation.rows, metrics=measure,
-            checkpoint_metric=spec.checkpoint, classes=len(model_labels(spec)),
+            model=network.model, train=training.rows,
+            objectives=[objective(meta, training, validation, options.class_weights)],
             pad_id=network.model.config.pad_token_id or 0, options=options, directory=Path(place),
             identity={}, weights=row_weights(training, options.source_power),
         ))  # fmt: skip
@@ -208,16 +214,19 @@ def train_ours(bench: Bench, seed: int, args: argparse.Namespace) -> tuple[float
     return measure(_logits(outcome.model, validation.rows))[spec.checkpoint], spent
 
 
-def _encoded(bench: Bench) -> tuple[Any, Any, Callable[[list[Any]], dict[str, float]]]:
-    from pointsman.pipeline.encoding import encode_split, metric_function
+def _encoded(bench: Bench) -> tuple[Any, Any, BundleMeta]:
+    from pointsman.pipeline.encoding import encode_split
 
     spec = bench.data.spec
     token = spec.level == "token"
     encoder = TextEncoder.from_backbone(bench.backbone.path, lines=token)
     training = encode_split(spec, encoder, bench.data.train, every_window=token)
     validation = encode_split(spec, encoder, bench.data.validation, every_window=True)
-    meta = BundleMeta(task=spec, labels=model_labels(spec), max_length=encoder.max_length)
-    return training, validation, metric_function(meta, validation)
+    thresholds = {spec.positive: 0.5} if spec.positive else {}
+    meta = BundleMeta(
+        task=spec, labels=model_labels(spec), max_length=encoder.max_length, thresholds=thresholds
+    )
+    return training, validation, meta
 
 
 def _logits(model: Any, rows: Sequence[Row], batch: int = 32) -> list[Any]:
