@@ -93,9 +93,20 @@ def take_turns(
 
 
 def measured_turns(
-    sides: Mapping[str, Callable[[], float]], *, rounds: int, warmup: int = 1
+    sides: Mapping[str, Callable[[], float]],
+    *,
+    rounds: int,
+    warmup: int = 1,
+    fewer: Mapping[str, int] | None = None,
 ) -> dict[str, Times]:
-    """Take turns with sides that time themselves and return seconds."""
+    """Take turns with sides that time themselves and return seconds.
+
+    Args:
+        sides: What to run, by name.
+        rounds: Timed calls of each.
+        warmup: Calls of each before the first round.
+        fewer: Sides that are left out after so many rounds.
+    """
     for side in sides.values():
         for _ in range(warmup):
             side()
@@ -104,7 +115,8 @@ def measured_turns(
     for turn in range(rounds):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            spent[name].append(sides[name]())
+            if turn < (fewer or {}).get(name, rounds):
+                spent[name].append(sides[name]())
     return {name: Times(tuple(seconds)) for name, seconds in spent.items()}
 
 

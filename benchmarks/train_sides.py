@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepare import PreparedData, load_prepared
@@ -23,6 +25,7 @@ from pointsman.training.rows import Row
 # The document's middle tier; its batch of 8 in every one of its tables of CPU training.
 DOCUMENT = {"learning_rate": 2e-5, "weight_decay": 0.1, "warmup_ratio": 0.06, "epochs": 3.0}
 PLAIN_BATCH = 8
+DRAWS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +143,68 @@ class Bench:
 
 
 def make_bench(place: Path, backbone: Backbone, count: int, seed: int) -> Bench:
-    """Encode a sample of the training split that is spread evenly over the lengths."""
+    """Encode the training split and draw a sample of it."""
     from pointsman.pipeline.encoding import encode_split
 
     data = load_prepared(place)
     encoder = TextEncoder.from_backbone(backbone.path, lines=data.spec.level == "token")
     split = encode_split(data.spec, encoder, data.train, every_window=False)
     lengths = [len(row.input_ids) for row in split.rows]
-    order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    count = min(count, len(order))
-    step = len(order) / count
-    first = random.Random(seed).random() * step
-    chosen = [order[int(first + number * step) % len(order)] for number in range(count)]
-    random.Random(seed).shuffle(chosen)
+    chosen = draw_sample(lengths, count, seed)
     return Bench(
         data, backbone, [split.rows[i] for i in chosen],
         [split.examples[i].text for i in chosen], lengths, {},
     )  # fmt: skip
+
+
+def draw_sample(lengths: Sequence[int], count: int, seed: int, batch: int = 32) -> list[int]:
+    """Return the indices of a sample that costs each side what the whole split costs it.
+
+    A few rows drawn at random have no neighbours of like length, which thousands of rows have. So
+    whole batches of an epoch of like lengths are drawn; and of many draws the one is taken that is
+    nearest the whole in mean length and in what either kind of batches pads it to.
+    """
+    from pointsman.training.batching import LengthGroupedSampler
+
+    random = np.random.default_rng(seed)
+    order = np.array(LengthGroupedSampler(lengths, batch, seed=seed).order(0))
+    batches = order[: len(order) // batch * batch].reshape(-1, batch)
+    sizes = np.array(lengths)
+    wanted = _costs(sizes, batch, random)
+    best, least = order[:count], float("inf")
+    for _ in range(DRAWS if len(batches) > 1 else 0):
+        picked = random.choice(len(batches), max(1, min(count // batch, len(batches))), False)
+        rows = batches[picked].ravel()
+        found = _costs(sizes[rows], batch, random)
+        away = sum(abs(one / other - 1) for one, other in zip(found, wanted, strict=True))
+        if away < least:
+            best, least = rows, away
+    return [int(row) for row in random.permutation(best)[:count]]
+
+
+def sample_fit(bench: Bench) -> dict[str, tuple[float, float]]:
+    """Return what a row costs, in tokens, of the sample and of the whole."""
+    random = np.random.default_rng(0)
+    sample = np.array([len(row.input_ids) for row in bench.rows])
+    names = ("tokens a row", "in batches of like length", "in batches of 8 at random")
+    pairs = zip(
+        _costs(sample, 32, random), _costs(np.array(bench.lengths), 32, random), strict=True
+    )
+    return dict(zip(names, pairs, strict=True))
+
+
+def _costs(
+    sizes: NDArray[np.int64], batch: int, random: np.random.Generator
+) -> tuple[float, float, float]:
+    """Return the tokens a row: as they are, sorted into batches, and in batches of 8 at random."""
+    ordered = np.sort(sizes)[::-1]
+    sorted_ = np.repeat(ordered[::batch], batch)[: len(sizes)]
+    mixed = [
+        random.permutation(sizes)[: max(1, len(sizes) // PLAIN_BATCH) * PLAIN_BATCH]
+        for _ in range(8)
+    ]
+    at_random = [rows.reshape(-1, min(PLAIN_BATCH, len(rows))).max(axis=1).mean() for rows in mixed]
+    return float(sizes.mean()), float(sorted_.mean()), float(np.mean(at_random))
 
 
 def our_seconds(bench: Bench, name: str, measures: Measures) -> float:
