@@ -5,10 +5,10 @@
     python benchmarks/train_speed.py DATA --backbone bge-small-en-v1.5 --quality 2000 --seeds 0 1 2
 
 DATA is a prepared directory. A sample of its rows that costs each side what the whole would is
-trained on once by each side in turn; sides that no bar is about take part in fewer rounds. The clock
-runs from the first forward pass to the end of the last optimiser step, so that neither evaluation
-nor saving counts. The plain side is transformers' Trainer as the document's scripts use it: fp32,
-batches of 8 in random order, rows tokenised before.
+trained on once by each side in turn; sides that no bar is about take part in fewer rounds. The
+clock runs from the first forward pass to the end of the last optimiser step, so that neither
+evaluation nor saving counts. The plain side is transformers' Trainer as the document's scripts use
+it: fp32, batches of 8 in random order, rows tokenised before.
 """
 
 from __future__ import annotations
