@@ -97,3 +97,9 @@ class PeerError(PointsmanError):
     """Another classifier, or a language model, that does not answer as it should."""
 
     exit_code = 8
+
+
+class ExportError(PointsmanError):
+    """An export that does not answer as the network that it was made from does."""
+
+    exit_code = 9

@@ -309,20 +309,29 @@ def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
 
 
 def load(
-    path: str | os.PathLike[str], *, backend: str = "torch", postprocess: bool = True
+    path: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    postprocess: bool = True,
+    threads: int | None = None,
 ) -> Predictor | SharedPredictor:
     """Load a bundle.
 
     Args:
         path: Directory of a bundle, or of a run that holds one.
-        backend: What computes.
+        backend: What computes: `auto` for the fastest blessed export, else torch; or `torch`,
+            `onnxruntime` or `openvino`, alone or with a precision, as in "openvino bf16". The
+            predictor's `backend_name` says what was taken.
         postprocess: Post-process spans as the bundle asks for it; False gives what the model says.
+        threads: How many threads compute; `OMP_NUM_THREADS` or the physical cores when not given.
 
     Returns:
         The predictor of a bundle's task, or of all heads of a shared bundle.
 
     Raises:
-        BundleError: If the bundle is missing, damaged, or of another format.
+        BundleError: If the bundle or its export is missing, damaged, or of another format.
+        ConfigError: If the backend is not known, or the bundle has no export for it.
+        PointsmanError: If its library is not installed.
     """
     from pointsman.runtime.shared import SharedPredictor
 
@@ -336,7 +345,7 @@ def load(
     if not postprocess:
         meta = _without_steps(meta)
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
-    computing = load_backend(backend, bundles[0], meta)
+    computing = load_backend(backend, bundles[0], meta, threads=threads)
     if isinstance(meta, SharedMeta):
         return SharedPredictor(meta, encoder, computing)
     return Predictor(meta, encoder, computing)
@@ -346,8 +355,9 @@ def load_head(
     path: str | os.PathLike[str],
     head: str | None = None,
     *,
-    backend: str = "torch",
+    backend: str = "auto",
     postprocess: bool = True,
+    threads: int | None = None,
 ) -> Predictor:
     """Load one head of a bundle.
 
@@ -356,12 +366,13 @@ def load_head(
         head: Name of the head, which is its task's; may be left out where there is only one.
         backend: As `load` takes it.
         postprocess: As `load` takes it.
+        threads: As `load` takes it.
 
     Raises:
         ConfigError: If there is no such head, or there are several and none is named.
         BundleError: As `load` does.
     """
-    found = load(path, backend=backend, postprocess=postprocess)
+    found = load(path, backend=backend, postprocess=postprocess, threads=threads)
     if isinstance(found, Predictor):
         if head not in (None, found.task.name):
             raise ConfigError(f"{path}: a head named {head!r}", got=f"the task {found.task.name}")

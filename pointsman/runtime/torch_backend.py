@@ -16,11 +16,22 @@ from pointsman.models.network import load_network
 
 
 class TorchBackend:
-    """A bundle's network in fp32 on the CPU, or on a GPU if there is one."""
+    """A bundle's network in fp32 on the CPU, or on a GPU if there is one.
+
+    Args:
+        path: The bundle.
+        meta: What it says of itself.
+        threads: How many threads compute, in this whole process; torch's own when not given.
+
+    Raises:
+        BundleError: If weights, configuration and metadata do not fit each other.
+    """
 
     name = "torch fp32"
 
-    def __init__(self, path: Path, meta: BundleMeta) -> None:
+    def __init__(self, path: Path, meta: BundleMeta, *, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         try:
             model = load_network(path, meta.task)
         except (OSError, ValueError, RuntimeError) as error:

@@ -19,7 +19,9 @@ class TorchSharedBackend:
 
     name = "torch fp32"
 
-    def __init__(self, path: Path, meta: SharedMeta) -> None:
+    def __init__(self, path: Path, meta: SharedMeta, *, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         try:
             network = load_shared(path, meta.specs, meta.trunk_layers)
         except (OSError, ValueError, RuntimeError) as error:
