@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ TINY = {
 SHAPES = {"modernbert-base-shape": MODERNBERT_BASE, "tiny-shape": TINY}
 SPECIAL = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
 TASKS = ("category", "pii", "jailbreak", "intent")
+IN_SPANS = 0.03  # share of tokens that the random PII head takes for personal data
 COPIED = ("tokenizer.json", "tokenizer_config.json")
 
 
@@ -108,6 +110,7 @@ def write_shared(path: Path, backbone: Path, seed: int = 0) -> Path:
         return path
     specs = {name: CATALOGUE[name] for name in TASKS}
     network = build_shared(find_backbone(str(backbone)), specs, seed=seed).model
+    _lean_outside(network, TextEncoder.from_backbone(backbone))
     heads = {
         name: BundleMeta(
             task=spec, labels=model_labels(spec), max_length=512,
@@ -125,6 +128,23 @@ def write_shared(path: Path, backbone: Path, seed: int = 0) -> Path:
 
     write_bundle(path, lambda: meta, fill)
     return path
+
+
+def _lean_outside(network: Any, encoder: TextEncoder) -> None:
+    """Turn a random PII head towards `O`, which a trained one says of most tokens.
+
+    Else decoding would meet a span at every other token, which no text has.
+    """
+    import torch
+
+    margins = []
+    with torch.inference_mode():
+        for text in random.Random(0).sample(starter_texts(), 32):
+            ids = torch.tensor([encoder.encode([text])[0][0].input_ids])
+            logits = network.eval()(ids, torch.ones_like(ids), heads=("pii",))["pii"][0]
+            margins.append(logits[:, 1:].max(dim=-1).values - logits[:, 0])
+    with torch.no_grad():
+        network.heads["pii"].classifier.bias[0] += torch.cat(margins).quantile(1 - IN_SPANS)
 
 
 def text_of(encoder: TextEncoder, tokens: int, seed: int = 0) -> str:
@@ -192,4 +212,74 @@ def split_shared(bundle: Path, place: Path) -> dict[str, Path]:
         for file in COPIED:
             if (bundle / file).is_file():
                 shutil.copyfile(bundle / file, found[name] / file)
+    return found
+
+
+def write_exports(bundle: Path, forms: Sequence[tuple[str, str]]) -> None:
+    """Write exports of a bundle whose weights are random, without any proof.
+
+    Proving them would say nothing: decisions of random weights lie on a knife's edge. They are
+    stamped as blessed so that loading takes them as it would take a trained bundle's.
+    """
+    from pointsman.bundle.exports import ExportEntry, add_export, new_export, read_exports
+    from pointsman.bundle.layout import read_any
+    from pointsman.export.onnx import OPSET, write_onnx
+    from pointsman.export.openvino import write_openvino
+    from pointsman.models.graph import load_graph
+
+    missing = set(forms) - {(entry.target, entry.precision) for entry in read_exports(bundle)}
+    if not missing:
+        return
+    meta = read_any(bundle)
+    module, outputs = load_graph(bundle, meta)
+    with tempfile.TemporaryDirectory() as temporary:
+        graph = Path(temporary) / "model.onnx"
+        write_onnx(module, list(outputs.values()), graph)
+        for target, precision in sorted(missing):
+            with new_export(bundle, target, precision) as place:
+                if precision == "int8":
+                    _write_int8(bundle, graph, place)
+                elif target == "onnx":
+                    shutil.copyfile(graph, place / "model.onnx")
+                else:
+                    write_openvino(graph, place)
+            add_export(bundle, ExportEntry(
+                target=target, precision=precision, files={}, opset=OPSET, outputs=outputs,
+                weights=meta.files["model.safetensors"], blessed=precision != "int8",
+                forced=precision == "int8", figures={"benchmark": "random weights: not proven"},
+            ))  # fmt: skip
+
+
+def _write_int8(bundle: Path, graph: Path, place: Path) -> None:
+    """Quantise whole, on starter texts: random weights have no sensitive layers to search for."""
+    import numpy as np
+
+    from pointsman.export.openvino import write_openvino_int8
+
+    encoder = TextEncoder.from_directory(bundle)
+    texts = random.Random(0).sample(starter_texts(), 64)
+    rows = [np.asarray([windows[0].input_ids], dtype=np.int64) for windows in encoder.encode(texts)]
+    inputs = [{"input_ids": ids, "attention_mask": np.ones_like(ids)} for ids in rows]
+    write_openvino_int8(graph, place, inputs)
+
+
+def write_single_graphs(singles: Mapping[str, Path]) -> dict[str, Path]:
+    """Write one ONNX file in fp32 for each single model, and return them by task."""
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+    from pointsman.export.onnx import write_onnx
+    from pointsman.models.graph import OneHead
+    from pointsman.models.network import quiet
+    from pointsman.tasks.catalogue import TASKS as CATALOGUE
+
+    found = {}
+    for name, place in singles.items():
+        found[name] = place / "model.onnx"
+        if found[name].is_file():
+            continue
+        token = CATALOGUE[name].level == "token"
+        kind = AutoModelForTokenClassification if token else AutoModelForSequenceClassification
+        with quiet():
+            model = kind.from_pretrained(place, dtype="float32").eval()
+        write_onnx(OneHead(model), ["logits"], found[name])
     return found
