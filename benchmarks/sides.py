@@ -49,19 +49,15 @@ class Pipelines:
         singles: The models by task.
         dtype: `float32` or `bfloat16`.
         threads: Threads of torch.
-        batch_size: Texts a batch.
     """
 
-    def __init__(
-        self, singles: Mapping[str, Path], dtype: str, threads: int, *, batch_size: int = 1
-    ) -> None:
+    def __init__(self, singles: Mapping[str, Path], dtype: str, threads: int) -> None:
         import torch
         from transformers import pipeline
 
         from pointsman.models.network import quiet
 
         torch.set_num_threads(threads)
-        self.batch_size = batch_size
         self._pipes: dict[str, Any] = {}
         with quiet():
             for name, place in singles.items():
@@ -74,13 +70,13 @@ class Pipelines:
                 self._pipes[name].tokenizer.model_max_length = 512  # beyond it, texts are cut off
         self._token = {name for name, pipe in self._pipes.items() if "token" in pipe.task}
 
-    def __call__(self, texts: Sequence[str]) -> dict[str, list[Any]]:
+    def __call__(self, texts: Sequence[str], batch_size: int = 1) -> dict[str, list[Any]]:
         """Return what each pipeline answers."""
         found = {}
         for name, pipe in self._pipes.items():
             # the token pipeline cuts off by the tokenizer's own maximum, and takes no argument
             more = {} if name in self._token else {"truncation": True}
-            found[name] = pipe(list(texts), batch_size=self.batch_size, **more)
+            found[name] = pipe(list(texts), batch_size=batch_size, **more)
         return found
 
 
