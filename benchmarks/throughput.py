@@ -121,7 +121,8 @@ def judge(
     if not ours:
         print("\nno blessed export: nothing counts for the bar")
         return
-    best, rival = min(ours, key=seconds.__getitem__), min(rivals, key=seconds.__getitem__)
+    best = min(ours, key=seconds.__getitem__)
+    rival = max(rivals, key=lambda side: (len(found[side].seconds), -seconds[side]))
     report.judge(
         f"{name}, throughput, {best} against {rival} (their best batch size)",
         seconds[rival] / seconds[best], BAR,
