@@ -137,9 +137,7 @@ def make_sides(bundle: Path, singles: Mapping[str, Path], threads: int) -> dict[
         "Python alone": Child(NOTHING),
         "from pointsman import load": Child(IMPORT),
         "pointsman classify": Child(classify),
-        "pointsman classify, without torch and the like": Child(
-            BLOCK.format(heavy=HEAVY) + classify
-        ),
+        "pointsman classify, without torch and the like": Child(blocked),
         "four pipelines, torch fp32": Child(pipelines),
     }
 
