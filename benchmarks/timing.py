@@ -8,11 +8,14 @@ caches by one call that is not counted, and what is reported is a median and a r
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,6 +194,36 @@ def peak_mib(pid: int | str = "self") -> float:
     except OSError:
         pass
     return 0.0
+
+
+def reset_peak() -> None:
+    """Start counting `peak_mib` of this process anew, where the system lets it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def run_child(command: Sequence[str]) -> tuple[float, float, str]:
+    """Run a command to its end and return seconds, peak MiB and what it wrote to stdout.
+
+    The peak is a high-water mark, read ten times a second: only what a process takes in its last
+    tenth of a second may be missed.
+
+    Raises:
+        RuntimeError: If it failed.
+    """
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(command, stdout=out, stderr=errors)
+        peak = 0.0
+        while child.poll() is None:
+            peak = max(peak, peak_mib(child.pid))
+            time.sleep(0.1 if time.perf_counter() - started > 1 else 0.01)
+        seconds = time.perf_counter() - started
+        out.seek(0)
+        errors.seek(0)
+        if child.returncode:
+            raise RuntimeError(f"a run that ends well, got {child.returncode}: {errors.read()}")
+        return seconds, peak, out.read()
 
 
 @dataclass(slots=True)
