@@ -35,8 +35,8 @@ from pointsman.data.prepared import is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.evaluation.score import score
 from pointsman.models.weights import find_backbone
+from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import Consent
-from pointsman.pipeline.run import train_and_evaluate
 from pointsman.pipeline.steps import TrainRequest
 from pointsman.pipeline.terms import Terms
 from pointsman.runtime.predictor import load

@@ -17,8 +17,8 @@ from pointsman.data.prepare import PrepareOptions, load_prepared, prepare
 from pointsman.data.prepared import is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.models.weights import find_backbone
+from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import Consent
-from pointsman.pipeline.run import train_and_evaluate
 from pointsman.pipeline.steps import TrainRequest
 from pointsman.pipeline.terms import Terms
 from pointsman.tasks.catalogue import load_task

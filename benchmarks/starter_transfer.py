@@ -24,7 +24,7 @@ from pointsman.data.sources import load_source
 from pointsman.evaluation.baselines import tfidf
 from pointsman.evaluation.score import scalars, score
 from pointsman.models.weights import find_backbone
-from pointsman.pipeline.run import train_and_evaluate
+from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.steps import TrainRequest
 from pointsman.runtime.predictor import load
 from pointsman.tasks.catalogue import load_task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pointsman.bundle.meta import BundleMeta, Cost
+from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 
 
 def write_card(meta: BundleMeta) -> str:
@@ -21,6 +21,47 @@ def write_card(meta: BundleMeta) -> str:
         _use(),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def write_shared_card(meta: SharedMeta) -> str:
+    """Return the README.md of a shared bundle as Markdown."""
+    backbone = meta.provenance.get("backbone", {})
+    parts = [
+        f"---\nlibrary_name: pointsman\nbase_model: {backbone.get('origin', 'unknown')}\n"
+        f"tags: [pointsman, {', '.join(meta.heads)}]\n---\n",
+        f"# One encoder, {len(meta.heads)} heads: {', '.join(meta.heads)}\n",
+        _depth(meta),
+        _cost(meta.cost) if meta.cost else "",
+    ]
+    for name, head in meta.heads.items():
+        own = (_labels(head), _figures(head), _sources(head.provenance.get("data", {})))
+        parts.append(f"# {name}: {head.task.title}\n\n{head.task.question}\n")
+        parts += [_deeper(text) for text in (*own, _audit(head.provenance))]
+    parts.append(_use_shared(meta))
+    return "\n".join(part for part in parts if part)
+
+
+def _depth(meta: SharedMeta) -> str:
+    own = max((head.provenance.get("own_layers", 0) for head in meta.heads.values()), default=0)
+    above = f" {own} layers above them are each head's own." if own else ""
+    return (
+        f"{meta.trunk_layers} layers of the encoder are computed once for all heads.{above} "
+        f"Texts are read in windows of up to {meta.max_length} tokens.\n"
+    )
+
+
+def _deeper(text: str) -> str:
+    """Return a section one level down."""
+    return f"#{text}" if text.startswith("##") else text
+
+
+def _use_shared(meta: SharedMeta) -> str:
+    return (
+        "# Use\n\n```python\nfrom pointsman import load\n\n"
+        'answers = load("path/to/this/directory").predict(["a text"])\n'
+        f'answers["{next(iter(meta.heads))}"][0]\n```\n\n'
+        "One pass over the text answers for every head. `predict(texts, heads=[...])` asks some.\n"
+    )
 
 
 def _front_matter(meta: BundleMeta, backbone: dict[str, Any]) -> str:

@@ -48,14 +48,15 @@ def _split(names: str) -> list[str]:
 
 
 def _show(outcomes: Sequence[Outcome]) -> None:
-    rows: list[tuple[object, ...]] = []
-    for outcome in outcomes:
-        verdict = "blessed" if outcome.blessed else "forced" if outcome.kept else "not kept"
-        for head, proof in outcome.proofs.items():
-            before = "" if proof.before is None else proof.before
-            after = "" if proof.after is None else proof.after
+    for head in outcomes[0].proofs:
+        rows = []
+        for outcome in outcomes:
+            proof = outcome.proofs[head]
+            verdict = "blessed" if outcome.blessed else "forced" if outcome.kept else "not kept"
+            pair = (proof.before, proof.after)
+            headline = " > ".join("no labels" if v is None else f"{v:.4f}" for v in pair)
             error = f"{proof.logit_error:.1e}"
-            row = (outcome.name, head, proof.rows, before, after, proof.agreement, error, verdict)
-            rows.append(row)
-    header = ("export", "head", "rows", "torch", "export's", "agreement", "logit error", "verdict")
-    show_table("exports", header, rows)
+            rows.append((outcome.name, verdict, headline, f"{proof.agreement:.2%}", error))
+        header = ("export", "verdict", "headline", "agreement", "logit error")
+        title = f"{head}: {outcomes[0].proofs[head].rows:,} rows, torch > export"
+        show_table(title, header, rows)

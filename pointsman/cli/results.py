@@ -6,31 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.layout import read_bundle
+from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import BundleMeta
 from pointsman.cli.console import say, show_table
 
 
 def show_figures(bundles: Sequence[Path]) -> None:
-    """Print one line a bundle: headline, cost, place."""
+    """Print one line a head: headline, cost, place."""
+    header = ("task", "headline", "test", "rows", "trained", "time", "memory", "bundle")
+    rows = [_line(head, path) for path in bundles for head in _heads(path)]
+    show_table("Results on the test splits", header, rows)
+
+
+def _heads(path: Path) -> list[BundleMeta]:
+    meta = read_any(path)
+    return [meta] if isinstance(meta, BundleMeta) else list(meta.heads.values())
+
+
+def _line(meta: BundleMeta, path: Path) -> tuple[object, ...]:
     from pointsman.evaluation.report import headline
 
-    rows = []
-    for path in bundles:
-        meta = read_bundle(path)
-        name, value = headline(meta, meta.metrics)
-        rows.append(
-            (
-                meta.task.name,
-                name,
-                "-" if value is None else value,
-                meta.metrics.get("rows", "-"),
-                *_cost(meta),
-                str(path),
-            )
-        )
-    header = ("task", "headline", "test", "rows", "trained", "time", "memory", "bundle")
-    show_table("Results on the test splits", header, rows)
+    name, value = headline(meta, meta.metrics)
+    reached = "-" if value is None else value
+    rows = meta.metrics.get("rows", "-")
+    return (meta.task.name, name, reached, rows, *_cost(meta), str(path))
 
 
 def _cost(meta: BundleMeta) -> tuple[str, str, str]:

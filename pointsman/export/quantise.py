@@ -53,15 +53,19 @@ def write_onnx_int8(onnx_file: Path, file: Path, ignored: Sequence[str] = ()) ->
         file: The file to write.
         ignored: Names of the graph's nodes that stay as they are.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = onnx.load(onnx_file)
+    # torch notes shapes of weights as they were before it turned them, and inference trips on that
+    del model.graph.value_info[:]
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)  # it advises on the root logger to run a step for pictures
     try:
         with storage_errors(file):
             quantize_dynamic(
-                str(onnx_file),
+                model,
                 str(file),
                 op_types_to_quantize=["MatMul"],
                 per_channel=True,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from pointsman.core.config import Closed
+from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.models.backbones import Family, lora_pattern
 
@@ -28,6 +29,9 @@ class LoraOptions(Closed):
     dropout: float = Field(0.1, ge=0, lt=1, description="Dropout before the adapters.")
     targets: tuple[str, ...] | None = Field(
         None, description="Linear layers to adapt; all of the family's when not given."
+    )
+    top_layers: int | None = Field(
+        None, gt=0, description="Adapt only so many upper encoder layers; all when not given."
     )
 
     @property
@@ -52,6 +56,9 @@ def add_lora(
         options: Rank, alpha, dropout and targets.
         fresh: Paths of the modules that the checkpoint did not hold. peft by itself would save
             `classifier` alone: a pooler or head dense left out here would come back random.
+
+    Raises:
+        ConfigError: If the encoder has fewer layers than are to be adapted.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -59,12 +66,26 @@ def add_lora(
         r=options.width,
         lora_alpha=options.scale,
         lora_dropout=options.dropout,
-        target_modules=lora_pattern(family, options.targets),
+        target_modules=lora_pattern(family, options.targets, top_layers(model, options)),
         modules_to_save=list(fresh),
     )
     with warnings.catch_warnings():  # peft 0.21 asks transformers 5 for a property by its old name
         warnings.filterwarnings("ignore", ".is_gradient_checkpointing.", FutureWarning)
         return get_peft_model(model, config)
+
+
+def top_layers(model: Any, options: LoraOptions) -> range | None:
+    """Return the places of the layers to adapt; None for all.
+
+    Raises:
+        ConfigError: If the encoder has fewer.
+    """
+    if options.top_layers is None:
+        return None
+    layers = int(model.config.num_hidden_layers)
+    if options.top_layers > layers:
+        raise ConfigError(f"top_layers of at most {layers}", got=options.top_layers)
+    return range(layers - options.top_layers, layers)
 
 
 def merge_lora(model: Any) -> PreTrainedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pointsman.core.config import suggest
@@ -80,11 +81,18 @@ def find_family(model_type: str) -> Family:
     return FAMILIES[model_type]
 
 
-def lora_pattern(family: Family, targets: tuple[str, ...] | None = None) -> str:
+def lora_pattern(
+    family: Family, targets: tuple[str, ...] | None = None, layers: Iterable[int] | None = None
+) -> str:
     """Return the regular expression of the modules that LoRA adapts.
 
     It is anchored to the encoder's layers: the bare name `dense` would also catch the pooler and
     the dense layer of RoBERTa's head, which are fresh and train in full.
+
+    Args:
+        family: Row of the family table.
+        targets: Names of linear layers; all of the family's when not given.
+        layers: Places of encoder layers; all when not given.
 
     Raises:
         ConfigError: If a target is none of the family's.
@@ -97,4 +105,7 @@ def lora_pattern(family: Family, targets: tuple[str, ...] | None = None) -> str:
                 fix=suggest(target, family.lora_targets),
             )
     names = "|".join(name.replace(".", r"\.") for name in targets or family.lora_targets)
-    return rf".*{family.layers}\.(?:.*\.)?(?:{names})"
+    places = family.layers
+    if layers is not None:
+        places = places.replace(r"\d+", f"(?:{'|'.join(map(str, layers))})")
+    return rf".*{places}\.(?:.*\.)?(?:{names})"

@@ -139,7 +139,7 @@ def _modules(keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def freeze(model: Any, backbone: Backbone, options: NetworkOptions) -> None:
-    """Stop the lower parts of the encoder from training.
+    """Stop the lower parts of the encoder from training; with every layer, all of it.
 
     Raises:
         ConfigError: If there are fewer layers than asked for.
@@ -148,13 +148,15 @@ def freeze(model: Any, backbone: Backbone, options: NetworkOptions) -> None:
         _stop(model.base_model.embeddings)
     if not options.freeze_layers:
         return
-    layers = _layers(model)
+    layers = encoder_layers(model)
     if options.freeze_layers > len(layers):
         raise ConfigError(
             f"freeze_layers of at most {len(layers)} for {backbone.name}", got=options.freeze_layers
         )
     for layer in layers[: options.freeze_layers]:
         _stop(layer)
+    if options.freeze_layers == len(layers) and hasattr(model.base_model, "final_norm"):
+        _stop(model.base_model.final_norm)
 
 
 def _stop(module: Any) -> None:
@@ -162,7 +164,12 @@ def _stop(module: Any) -> None:
         parameter.requires_grad = False
 
 
-def _layers(model: Any) -> list[torch.nn.Module]:
+def encoder_layers(model: Any) -> list[torch.nn.Module]:
+    """Return the layers of a model's encoder, lowest first.
+
+    Raises:
+        ConfigError: If the family keeps them in a place that is not known.
+    """
     base = model.base_model
     for holder in (base, getattr(base, "encoder", None), getattr(base, "transformer", None)):
         for name in ("layers", "layer"):

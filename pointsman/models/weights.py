@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,33 @@ def _check_weights(file: Path, name: str) -> None:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="np"):
-            return
+        with safe_open(file, framework="np") as weights:
+            names = list(weights.keys())
     except SafetensorError as error:
         raise SourceError(
             f"backbone {name!r}: weights in {file}",
             got=error,
             fix="copy or download the file again (`git lfs pull` in a git checkout)",
         ) from None
+    refuse_shared(names, name)
+
+
+def refuse_shared(names: Iterable[str], where: str) -> None:
+    """Refuse to start from a shared bundle: transformers would find no name it knows in it.
+
+    Args:
+        names: Names of the weights.
+        where: What holds them, for the error.
+
+    Raises:
+        SourceError: If they are a shared bundle's.
+    """
+    if any(name.startswith("heads.") for name in names):
+        raise SourceError(
+            f"backbone {where!r}: weights of one model",
+            got="those of a shared bundle",
+            fix="start from a backbone, or from a bundle of one task",
+        )
 
 
 def _from_hub(name: str, hub_id: str, revision: str | None, mirror: Path | None) -> Backbone:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import CARD, write_meta
 from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
-from pointsman.core.files import write_text
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.calibration import (
     can_calibrate,
@@ -142,5 +140,4 @@ def calibration_figures(
 
 def write_calibrated(path: Path, meta: BundleMeta) -> None:
     """Write a bundle's new temperature and thresholds, and let its card say so."""
-    write_text(path / CARD, write_card(meta))
-    write_meta(path, meta)
+    update_bundle(path, meta)

@@ -8,11 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import CARD, write_meta
 from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
-from pointsman.core.files import write_text
 from pointsman.core.types import Example, Prediction
 from pointsman.data.prepared import PreparedData
 from pointsman.evaluation.account import Account
@@ -159,7 +157,7 @@ def evaluate_bundle(
         path: The bundle.
         data: What it was trained on; baselines learn from the same training rows.
         perturbations: Which perturbations of how many rows; none when not given.
-        out: Directory for the figures and the reports.
+        out: Directory for the figures and the reports, where the training log lies.
     """
     spec, slices = predictor.task, data.slices
     total = texts_to_answer(spec, data.test, slices, perturbations)
@@ -179,10 +177,8 @@ def evaluate_bundle(
         )
     if "audit" in predictor.meta.provenance:
         result.figures["audit"] = predictor.meta.provenance["audit"]
-    write_evaluation(predictor, result, out, TEST_SPLIT, beside=path.parent)
-    meta = predictor.meta.model_copy(update={"metrics": result.figures})
-    write_text(path / CARD, write_card(meta))
-    write_meta(path, meta)  # last: figures in it say that the run is finished
+    write_evaluation(predictor, result, out, TEST_SPLIT)
+    update_bundle(path, predictor.meta.model_copy(update={"metrics": result.figures}))
     return result.figures
 
 

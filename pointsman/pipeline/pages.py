@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.layout import META, find_bundles, read_bundle
+from pointsman.bundle.layout import META, find_bundles, read_any, read_bundle
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json, write_text
@@ -142,7 +142,8 @@ def write_run_index(directory: Path) -> Path:
     What says the same already is left untouched.
     """
     recipe = read_json(directory / RECIPE)
-    text = write_index(recipe["name"], recipe["about"], [_entry(b) for b in _bundles(directory)])
+    entries = [entry for bundle in _bundles(directory) for entry in _entries(bundle)]
+    text = write_index(recipe["name"], recipe["about"], entries)
     path = directory / INDEX
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
@@ -153,8 +154,14 @@ def _bundles(directory: Path) -> list[Path]:
     return [path for path in find_bundles([directory]) if path.name == "bundle"]
 
 
-def _entry(bundle: Path) -> Entry:
-    meta = read_bundle(bundle)
-    page = bundle.parent / PAGE
-    link = f"{bundle.parent.name}/{PAGE}" if page.is_file() else None
+def _entries(bundle: Path) -> list[Entry]:
+    """Return an entry for each head; the report of a shared bundle's head lies beside its run."""
+    meta = read_any(bundle)
+    if isinstance(meta, BundleMeta):
+        return [_entry(meta, bundle.parent)]
+    return [_entry(head, bundle.parents[1] / name) for name, head in meta.heads.items()]
+
+
+def _entry(meta: BundleMeta, place: Path) -> Entry:
+    link = f"{place.name}/{PAGE}" if (place / PAGE).is_file() else None
     return Entry(Account(meta, meta.metrics, TEST_SPLIT), link)

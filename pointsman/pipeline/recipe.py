@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -18,8 +18,9 @@ from pointsman.pipeline.gate import Consent
 from pointsman.pipeline.terms import Terms
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
-from pointsman.training.config import TrainOptions
+from pointsman.training.config import PER_HEAD, SharedOptions, TrainOptions, TrunkOptions
 
+SHARED = "shared"  # the directory of a network of several heads, beside those of the tasks
 RECIPES = Path(__file__).parents[1] / "recipes"
 
 
@@ -50,7 +51,7 @@ class TaskRecipe(Closed):
 
 
 class Recipe(Closed):
-    """A whole run: one model for each of its tasks."""
+    """A whole run: a model for each of its tasks, or one for all of them."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$", description="Name of the run.")
     about: str = Field("", description="What it is for.")
@@ -58,6 +59,17 @@ class Recipe(Closed):
     backbone: str = Field("minilm", description="Backbone of every task.")
     backbone_revision: str | None = Field(None, description="Commit of the hub.")
     mirror: str | None = Field(None, description="Directory that mirrors the hub.")
+    method: Literal["apart", "shared", "trunk"] = Field(
+        "apart",
+        description="`apart`: a model a task; `shared`: one encoder under all tasks, trained in "
+        "one run; `trunk`: tasks trained apart above one frozen lower part.",
+    )
+    shared: SharedOptions = Field(
+        default_factory=lambda: SharedOptions(), description="Used by `method: shared`."
+    )
+    trunk: TrunkOptions = Field(
+        default_factory=lambda: TrunkOptions(), description="Used by `method: trunk`."
+    )
     train: TrainOptions = Field(
         default_factory=lambda: TrainOptions(), description="For all tasks."
     )
@@ -132,7 +144,44 @@ def load_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         if task.at is not None:
             parse_rule(task.at, task.spec())
         _check_sources(task, where=str(path))
+    _check_method(recipe, names, where=str(path))
     return recipe
+
+
+def _check_method(recipe: Recipe, names: list[str], *, where: str) -> None:
+    """Refuse what does not go with the way that tasks are put together.
+
+    Raises:
+        ConfigError: If tasks under one encoder differ in what they must agree on, or something
+            is set for a method that is not used.
+    """
+    if recipe.method != "shared" and recipe.shared != SharedOptions():
+        raise ConfigError(f"{where}: `shared` with method: shared", got=f"method: {recipe.method}")
+    if recipe.method != "trunk" and recipe.trunk != TrunkOptions():
+        raise ConfigError(f"{where}: `trunk` with method: trunk", got=f"method: {recipe.method}")
+    if recipe.method == "apart":
+        return
+    if SHARED in names:
+        raise ConfigError(f"{where}: a task of another name than {SHARED!r}", got=SHARED)
+    for name in recipe.shared.weights:
+        if name not in names:
+            raise ConfigError(f"{where}: shared.weights.{name}", fix=suggest(name, names))
+    for task in recipe.tasks:
+        strange = _not_per_head(recipe, task)
+        if strange:
+            raise ConfigError(
+                f"{where}: training options that all tasks share, under method: {recipe.method}",
+                got=f"tasks.{task.task}.train: {', '.join(strange)}",
+                fix="set it in the recipe's own `train`; tasks may differ in "
+                + (", ".join(PER_HEAD) if recipe.method == "shared" else "the other options"),
+            )
+
+
+def _not_per_head(recipe: Recipe, task: TaskRecipe) -> list[str]:
+    """Return the training options of a task that must be those of all tasks."""
+    if recipe.method == "shared":
+        return [key for key in task.train if key not in PER_HEAD]
+    return [key for key in task.train if key in ("max_length", "method")]
 
 
 def _check_sources(task: TaskRecipe, *, where: str) -> None:

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.layout import META, read_bundle
-from pointsman.bundle.meta import BundleMeta
-from pointsman.core.errors import ConfigError, DataError
+from pointsman.bundle.layout import META, read_any, read_bundle
+from pointsman.bundle.meta import SharedMeta
+from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
 from pointsman.data.door import OnBadRow
 from pointsman.data.licences import sources_to_allow
-from pointsman.data.prepare import (
-    PreparedData,
-    load_prepared,
-    prepare,
-)
-from pointsman.data.prepared import is_prepared, missing_splits
+from pointsman.data.prepare import PreparedData, load_prepared, prepare
+from pointsman.data.prepared import is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
-from pointsman.evaluation.thresholds import Rule
 from pointsman.models.weights import Backbone, find_backbone
-from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
-from pointsman.pipeline.evaluate import evaluate_bundle
+from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
 from pointsman.pipeline.pages import RECIPE, write_run_index
-from pointsman.pipeline.progress import progress_bar
-from pointsman.pipeline.recipe import Recipe, TaskRecipe
-from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
+from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
+from pointsman.pipeline.shared import SharedRequest, train_and_evaluate_shared
+from pointsman.pipeline.steps import Say, TrainRequest
 from pointsman.pipeline.terms import Terms
-from pointsman.runtime.predictor import Predictor, load_head
+from pointsman.pipeline.trunk import TrunkRequest, check_depth, train_and_evaluate_trunk
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -94,53 +88,6 @@ def _load_prepared_for(task: str, path: Path) -> PreparedData:
     return prepared
 
 
-def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
-    """Train, pack, and evaluate on the test split; a finished training is not done again.
-
-    Raises:
-        DataError: If a split is empty.
-    """
-    data = request.data
-    empty = missing_splits({"train": data.train, "validation": data.validation, "test": data.test})
-    if empty:
-        raise DataError(
-            f"rows of {data.spec.name} in every split",
-            got=f"none in {' and '.join(empty)}",
-            fix="give each a share with `fractions`, or a file with `files`",
-        )
-    rule = rule_for(data.spec, request.terms.at)  # before hours of training, not after
-    bundle = train_and_pack(request, say)
-    predictor = _calibrate_once(bundle, request, rule, say)
-    say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(
-        predictor, bundle, data, perturbations=request.terms.evaluation, out=request.directory
-    )
-    return bundle
-
-
-def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> Predictor:
-    """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    predictor = load_head(bundle)
-    if predictor.meta.operating_point:
-        return predictor
-    rows = request.data.validation
-    say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")
-    with progress_bar("  calibrating", len(rows)) as progress:
-        meta = calibrate(predictor, rows, rule, data="its validation split", progress=progress)
-    write_calibrated(bundle, meta)
-    say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
-    if meta.operating_point["note"]:
-        say(f"  {meta.operating_point['note']}")
-    return predictor.with_meta(meta)
-
-
-def _thresholds(meta: BundleMeta) -> str:
-    chosen = [f"{label} {value:.3f}" for label, value in meta.thresholds.items()]
-    if meta.abstain_below:
-        chosen.append(f"unsure below {meta.abstain_below:.3f}")
-    return f"; thresholds: {', '.join(chosen)}" if chosen else ""
-
-
 def read_labelled(
     spec: TaskSpec, path: Path, *, columns: Mapping[str, str], on_bad_row: OnBadRow, say: Say
 ) -> tuple[list[Example], dict[str, list[Example]]]:
@@ -193,18 +140,38 @@ def plan(recipe: Recipe) -> list[str]:
         sources = ", ".join(source.title for source in _sources(task, spec))
         lines.append(
             f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
-            f"{options.method}, preset {options.preset} -> {recipe.directory() / spec.name}"
+            f"{_way(recipe, options)}, preset {options.preset} -> {recipe.directory() / spec.name}"
         )
         for source in sources_to_allow(requested_licences(_sources(task, spec))):
             lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
-    return lines
+    return lines + _plan_together(recipe)
+
+
+def _way(recipe: Recipe, options: TrainOptions) -> str:
+    return "trunk" if recipe.method == "trunk" else options.method
+
+
+def _plan_together(recipe: Recipe) -> list[str]:
+    """Return what becomes of the tasks' networks, where they are not left apart."""
+    place, heads = recipe.directory() / SHARED, len(recipe.tasks)
+    if recipe.method == "shared":
+        chosen = recipe.shared
+        return [
+            f"shared: one encoder, {heads} heads, trained in one run at sampling temperature "
+            f"{chosen.temperature:g} with loss weights {chosen.loss} -> {place}"
+        ]
+    if recipe.method == "trunk":
+        layers = recipe.trunk.top_layers
+        adapted = f"LoRA in the top {layers} layers of each" if layers else "heads alone"
+        return [f"trunk: {heads} tasks trained apart, {adapted}, put together -> {place}"]
+    return []
 
 
 def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     """Run every task of a recipe; what is finished already is not done again.
 
     Returns:
-        The bundles, in the recipe's order.
+        The bundles, in the recipe's order; the one bundle of tasks under one encoder.
 
     Raises:
         ConfigError: If the run directory holds a run of another recipe.
@@ -217,7 +184,10 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
     write_json(recipe.directory() / RECIPE, recipe.model_dump(mode="json"))
-    bundles = [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    if recipe.method == "apart":
+        bundles = [_run_task(recipe, task, backbone, say) for task in recipe.tasks]
+    else:
+        bundles = [_run_together(recipe, backbone, say)]
     write_run_index(recipe.directory())
     return bundles
 
@@ -267,16 +237,51 @@ def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) ->
         _refuse_changed(spec, meta.task, place)
         say(f"{spec.name}: finished already, kept")
         return bundle
-    data = _prepare_once(recipe, task, spec, place / "data", say)
-    request = TrainRequest(
-        data,
+    return train_and_evaluate(_request(recipe, task, backbone, say), say)
+
+
+def _run_together(recipe: Recipe, backbone: Backbone, say: Say) -> Path:
+    """Run all tasks of a recipe under one encoder."""
+    place = recipe.directory() / SHARED
+    bundle = place / "bundle"
+    specs = [task.spec() for task in recipe.tasks]
+    if _is_finished(bundle, specs):
+        say(f"{SHARED}: finished already, kept")
+        return bundle
+    check_depth(backbone, recipe.trunk.top_layers)
+    parts = [_request(recipe, task, backbone, say) for task in recipe.tasks]
+    told = {"recipe": recipe.name, "method": recipe.method}
+    if recipe.method == "trunk":
+        layers = recipe.trunk.top_layers
+        return train_and_evaluate_trunk(TrunkRequest(parts, layers, place, told), say)
+    request = SharedRequest(parts, recipe.train, recipe.shared, place, told)
+    return train_and_evaluate_shared(request, say)
+
+
+def _is_finished(bundle: Path, specs: Sequence[TaskSpec]) -> bool:
+    """Say whether a shared bundle of these tasks stands there with the figures of every head."""
+    if not (bundle / META).is_file():
+        return False
+    meta = read_any(bundle)
+    if not isinstance(meta, SharedMeta) or set(meta.heads) != {spec.name for spec in specs}:
+        return False
+    for spec in specs:
+        _refuse_changed(spec, meta.heads[spec.name].task, bundle.parent)
+    return all(head.metrics for head in meta.heads.values())
+
+
+def _request(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> TrainRequest:
+    """Prepare a task's data, unless that is done, and return what is asked of its training."""
+    spec = task.spec()
+    place = recipe.directory() / spec.name
+    return TrainRequest(
+        _prepare_once(recipe, task, spec, place / "data", say),
         backbone,
         recipe.train_options(task),
         place,
         {"recipe": recipe.name, **task.model_dump(mode="json", exclude={"train"})},
         recipe.terms(task),
     )
-    return train_and_evaluate(request, say)
 
 
 def _prepare_once(

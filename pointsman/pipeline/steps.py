@@ -27,6 +27,7 @@ from pointsman.pipeline.gate import check_data
 from pointsman.pipeline.terms import Terms
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
+from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions, resolve
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TrainRequest:
         directory: Run directory: gets `checkpoints/` and `bundle/`.
         recipe: The recipe that asked for it, for the bundle's provenance.
         terms: What holds around the training.
+        lines: Show line breaks to the network; what its task needs when not given.
     """
 
     data: PreparedData
@@ -55,6 +57,7 @@ class TrainRequest:
     directory: Path
     recipe: dict[str, Any]
     terms: Terms = field(default_factory=Terms)
+    lines: bool | None = None
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
@@ -72,20 +75,21 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     from pointsman.training.trainer import train
 
     spec = request.data.spec
-    encoder = _encoder(request)
+    lines = spec.level == "token" if request.lines is None else request.lines
+    encoder = read_encoder(request.backbone, request.options.max_length, lines=lines)
     passed = check_data(request.data, request.terms.consent, encoder=encoder, say=say)
-    training = _encode_training(request, encoder)
+    training = encode_training(request, encoder)
     validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(
         request.options,
         rows=len(training.rows),
-        parameters=_size(request.backbone),
+        parameters=count_weights(request.backbone),
         lora_rank=spec.lora_rank,
     )
     identity = _identity(request, options)
-    _refuse_other_bundle(request.directory / "bundle", identity)
+    refuse_other_bundle(request.directory / "bundle", identity)
     network = build_network(
-        _start(request),
+        find_start(request),
         spec,
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
@@ -93,7 +97,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     )
     _announce(request, options, training, say)
     facts = {"train": training.facts, "validation": validation.facts}
-    meta = _meta(request, options, {"encoding": facts, "run": identity, **passed.provenance})
+    meta = describe(request, options, {"encoding": facts, "run": identity, **passed.provenance})
     outcome = train(
         Job(
             model=network.model,
@@ -130,7 +134,7 @@ def objective(
     )
 
 
-def _encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
+def encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
     """Encode the training split, with the perturbed copies that the options ask for."""
     spec, rows, options = request.data.spec, request.data.train, request.options
     copies = augment(spec, rows, options.augment, seed=options.seed)
@@ -147,13 +151,13 @@ def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
     return identify(
         data=request.data.manifest["hashes"],
         task=request.data.spec.model_dump(mode="json"),
-        options=_what_matters(options),
+        options=what_matters(options),
         backbone=request.backbone.provenance(),
-        start=sha256_file(_start(request).path / WEIGHTS),
+        start=sha256_file(find_start(request).path / WEIGHTS),
     )
 
 
-def _refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
+def refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
     """Refuse to replace another run's bundle, where its checkpoints are gone and cannot tell."""
     meta = read_json(bundle / META) if (bundle / META).is_file() else {}
     held = meta.get("provenance", {}).get("run", identity)
@@ -166,25 +170,28 @@ def _refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
         )
 
 
-def _what_matters(options: TrainOptions) -> dict[str, Any]:
+def what_matters(options: TrainOptions) -> dict[str, Any]:
     """Return the options that change what is learned; resuming with another log rate is fine."""
     return options.model_dump(
         mode="json", exclude={"logging_steps", "report_to", "save_total_limit", "warm_start"}
     )
 
 
-def _encoder(request: TrainRequest) -> TextEncoder:
-    longest = longest_input(request.backbone)
-    if request.options.max_length > longest:
-        raise ConfigError(
-            f"max_length of at most {longest} for {request.backbone.name}",
-            got=request.options.max_length,
-        )
-    return TextEncoder.from_backbone(
-        request.backbone.path,
-        max_length=request.options.max_length,
-        lines=request.data.spec.level == "token",
-    )
+def read_encoder(backbone: Backbone, max_length: int, *, lines: bool) -> TextEncoder:
+    """Return the backbone's tokenizer.
+
+    Args:
+        backbone: The backbone.
+        max_length: Longest window in tokens.
+        lines: Show line breaks: what token tasks need.
+
+    Raises:
+        ConfigError: If the backbone reads no such windows.
+    """
+    longest = longest_input(backbone)
+    if max_length > longest:
+        raise ConfigError(f"max_length of at most {longest} for {backbone.name}", got=max_length)
+    return TextEncoder.from_backbone(backbone.path, max_length=max_length, lines=lines)
 
 
 def longest_input(backbone: Backbone) -> int:
@@ -197,7 +204,7 @@ def longest_input(backbone: Backbone) -> int:
     return positions - 2 if backbone.model_type in ("roberta", "mpnet") else positions
 
 
-def _start(request: TrainRequest) -> Backbone:
+def find_start(request: TrainRequest) -> Backbone:
     """Return the backbone to load weights from: the warm start's, where one is asked for."""
     if request.options.warm_start is None:
         return request.backbone
@@ -217,7 +224,8 @@ def _start(request: TrainRequest) -> Backbone:
     return replace(request.backbone, path=path)
 
 
-def _size(backbone: Backbone) -> int:
+def count_weights(backbone: Backbone) -> int:
+    """Return how many parameters a backbone's checkpoint holds."""
     from safetensors import safe_open
 
     with safe_open(backbone.path / WEIGHTS, framework="np") as file:
@@ -232,32 +240,43 @@ def _size(backbone: Backbone) -> int:
 
 
 def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: Say) -> None:
-    from pointsman.training.precision import choose_precision
-
     spec = request.data.spec
-    precision = choose_precision(options.precision)
-    every = f" {options.evaluate_every}" if options.evaluate == "steps" else ""
     say(
         f"{spec.name}: {request.backbone.name}, {options.method}, {rows.facts['rows']:,} rows, "
         f"{rows.facts['tokens']:,} tokens an epoch"
     )
+    announce_options(request.backbone, options, say)
+    announce_rows(spec, options, rows, say)
+
+
+def announce_options(backbone: Backbone, options: TrainOptions, say: Say) -> None:
+    """Say how a network is trained."""
+    from pointsman.training.precision import choose_precision
+
+    precision = choose_precision(options.precision)
+    every = f" {options.evaluate_every}" if options.evaluate == "steps" else ""
     say(
         f"  {options.epochs:g} epochs, batch {options.batch_size} x {options.accumulation}, "
         f"rate {options.learning_rate:g}, decay {options.weight_decay:g}, warm-up "
         f"{options.warmup_ratio:g}, evaluate each {options.evaluate}{every}, patience "
         f"{options.patience}, seed {options.seed}"
     )
+    say(f"  precision {precision.name}: {precision.reason}")
+    if backbone.pinned is False:
+        say(f"  backbone not pinned: revision {backbone.revision}")
+
+
+def announce_rows(spec: TaskSpec, options: TrainOptions, rows: Encoded, say: Say) -> None:
+    """Say what a task's training rows are, where it is not plain."""
     if copies := rows.facts.get("augmented"):
         say("  with perturbed copies: " + ", ".join(f"{n:,} {name}" for name, n in copies.items()))
-    say(f"  precision {precision.name}: {precision.reason}")
-    if request.backbone.pinned is False:
-        say(f"  backbone not pinned: revision {request.backbone.revision}")
     cut = rows.facts["texts_beyond_max_length"]
     if cut and spec.level == "sequence":
         say(f"  {cut} texts beyond {options.max_length} tokens: trained on their first window")
 
 
-def _meta(request: TrainRequest, options: TrainOptions, more: dict[str, Any]) -> BundleMeta:
+def describe(request: TrainRequest, options: TrainOptions, more: dict[str, Any]) -> BundleMeta:
+    """Return what a bundle, or a head, says of itself before it is trained."""
     spec = request.data.spec
     manifest = request.data.manifest
     return BundleMeta(
@@ -297,15 +316,12 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
             save_adapter(outcome.model, directory / ADAPTER, origin=request.backbone.origin)
         with quiet():
             merge_lora(outcome.model).save_pretrained(directory)
-        encoder.save(directory)
-        settings = request.backbone.path / TOKENIZER_CONFIG
-        if settings.is_file():
-            shutil.copyfile(settings, directory / TOKENIZER_CONFIG)
+        save_tokenizer(encoder, request.backbone, directory)
         nonlocal meta
         meta = meta.model_copy(
             update={
-                "cost": _cost(options, outcome, directory),
-                "validation": _best_figures(outcome),
+                "cost": cost_of(options, outcome, directory),
+                "validation": best_figures(outcome),
             }
         )
         write_text(directory / CARD, write_card(meta))
@@ -315,6 +331,14 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
     return path
 
 
+def save_tokenizer(encoder: TextEncoder, backbone: Backbone, directory: Path) -> None:
+    """Write the tokenizer, with the backbone's settings of it, for transformers."""
+    encoder.save(directory)
+    settings = backbone.path / TOKENIZER_CONFIG
+    if settings.is_file():
+        shutil.copyfile(settings, directory / TOKENIZER_CONFIG)
+
+
 def write_history(directory: Path, outcome: Any) -> None:
     """Keep the training log beside the bundle, for plots and for reading."""
     from pointsman.core.files import write_jsonl
@@ -322,7 +346,8 @@ def write_history(directory: Path, outcome: Any) -> None:
     write_jsonl(directory / "history.jsonl", outcome.history)
 
 
-def _cost(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
+def cost_of(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
+    """Return what a training cost whose weights lie in `directory`."""
     adapter = list((directory / ADAPTER).glob("*"))
     return Cost(
         method=options.method,
@@ -339,7 +364,8 @@ def _cost(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
     )
 
 
-def _best_figures(outcome: Any) -> dict[str, float]:
+def best_figures(outcome: Any) -> dict[str, float]:
+    """Return the validation figures of the best checkpoint."""
     for entry in outcome.history:
         if entry.get("step") == outcome.best_step and "eval_loss" in entry:
             return {

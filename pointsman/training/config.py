@@ -99,6 +99,14 @@ class SharedOptions(Closed):
     )
 
 
+class TrunkOptions(Closed):
+    """How tasks that were trained apart keep a lower part in common."""
+
+    top_layers: int = Field(
+        0, ge=0, description="Upper encoder layers that each task adapts; 0 trains heads alone."
+    )
+
+
 class Schedule(Closed):
     """The values that a preset chooses."""
 

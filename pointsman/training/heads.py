@@ -153,16 +153,16 @@ class PureOrderTrainer(Trainer):
         leading, losses = [], []
         for name, (objective, compute) in self._objectives.items():
             self.compute_metrics = compute
-            prefix = f"{metric_key_prefix}_{name}"
             output = self.evaluation_loop(
                 self.get_eval_dataloader(self.eval_dataset[name]),
                 description=f"Evaluation of {name}",
                 ignore_keys=ignore_keys,
-                metric_key_prefix=prefix,
+                metric_key_prefix="eval",
             )
-            metrics |= output.metrics
-            leading.append(metrics[f"{prefix}_{objective.checkpoint_metric}"])
-            losses.append(metrics[f"{prefix}_loss"])
+            found = {key.removeprefix("eval_"): value for key, value in output.metrics.items()}
+            metrics |= {f"{metric_key_prefix}_{name}/{key}": v for key, v in found.items()}
+            leading.append(found[objective.checkpoint_metric])
+            losses.append(found["loss"])
         metrics[f"{metric_key_prefix}_{MEAN}"] = sum(leading) / len(leading)
         metrics[f"{metric_key_prefix}_loss"] = sum(losses) / len(losses)
         self.log(metrics)

@@ -85,7 +85,7 @@ class TrainingProgress(TrainerCallback):
                 f"loss {float(logs.get('eval_loss', float('nan'))):.4f}"
             )
             for name, metric in self._parts.items():
-                self._say(f"    {name}: {metric} {float(logs[f'eval_{name}_{metric}']):.4f}")
+                self._say(f"    {name}: {metric} {float(logs[f'eval_{name}/{metric}']):.4f}")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

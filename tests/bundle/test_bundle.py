@@ -126,7 +126,7 @@ def test_a_broken_bundle_json_is_named(bundle, content):
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("changes", [{"format": 2}, {"format": None}, {"format": "1"}])
+@pytest.mark.parametrize("changes", [{"format": 3}, {"format": None}, {"format": "1"}])
 def test_another_format_is_refused(bundle, changes):
     values = json.loads((bundle / "bundle.json").read_text())
     (bundle / "bundle.json").write_text(json.dumps({**values, **changes}))

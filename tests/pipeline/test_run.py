@@ -183,7 +183,7 @@ def test_a_run_cut_off_before_its_evaluation_goes_on(own_demo, no_training):
 
 def test_a_run_cut_off_at_its_card_goes_on(own_demo, no_training, monkeypatch):
     """The figures in `bundle.json` say that a run is finished, so they are written last."""
-    from pointsman.pipeline import evaluate
+    from pointsman.bundle import update
 
     bundle = own_demo / "run" / "jailbreak" / "bundle"
     values = json.loads((bundle / "bundle.json").read_text())
@@ -194,7 +194,7 @@ def test_a_run_cut_off_at_its_card_goes_on(own_demo, no_training, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "write_card", cut_off)
+        patch.setattr(update, "write_card", cut_off)
         with pytest.raises(KeyboardInterrupt):
             run(own_demo / "recipe.yaml")
     run(own_demo / "recipe.yaml")

@@ -1,0 +1,102 @@
+"""Train tasks under one encoder on data that is prepared already, and evaluate each head.
+
+    python benchmarks/shared_real.py DATA --backbone DIR -o runs/shared --set max_length=256
+
+DATA holds a directory of prepared data for each task. One JSON line a task goes to stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from pointsman.bundle.update import update_bundle
+from pointsman.core.config import apply_overrides
+from pointsman.core.files import write_json
+from pointsman.data.prepare import load_prepared
+from pointsman.data.prepared import is_prepared
+from pointsman.models.weights import find_backbone
+from pointsman.pipeline.calibrate import calibrate, rule_for
+from pointsman.pipeline.evaluate import evaluate
+from pointsman.pipeline.gate import Consent
+from pointsman.pipeline.shared import SharedRequest, train_shared
+from pointsman.pipeline.steps import TrainRequest
+from pointsman.pipeline.terms import Terms
+from pointsman.runtime.predictor import load_head
+from pointsman.training.config import SharedOptions, TrainOptions
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--backbone", default="minilm")
+    parser.add_argument("--tasks", nargs="+", help="all that DATA holds, when not given")
+    parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
+    parser.add_argument("--shared", action="append", default=[], help="shared option KEY=VALUE")
+    parser.add_argument(
+        "--head", action="append", default=[], help="a task's own option TASK.KEY=VALUE"
+    )
+    return parser.parse_args()
+
+
+def make_requests(args: argparse.Namespace) -> list[TrainRequest]:
+    """Return what is asked of each task."""
+    names = args.tasks or sorted(p.name for p in args.data.iterdir() if is_prepared(p))
+    own = apply_overrides({}, args.head)
+    backbone = find_backbone(args.backbone)
+    common = apply_overrides({}, args.set)
+    return [
+        TrainRequest(
+            load_prepared(args.data / name), backbone,
+            TrainOptions.parse({**common, **own.get(name, {})}, where=f"--head {name}"),
+            args.output / name,
+            {"command": "benchmarks/shared_real.py", "task": name, "backbone": args.backbone},
+            Terms(Consent(leakage=True, noncommercial=True)),  # to measure: nothing is shipped
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def report(bundle: Path, parts: list[TrainRequest], seconds: float) -> None:
+    """Calibrate and evaluate every head, keep its figures and print its main ones."""
+    for part in parts:
+        spec = part.data.spec
+        rule = rule_for(spec, None)
+        predictor = load_head(bundle, spec.name)
+        meta = calibrate(predictor, part.data.validation, rule, data="validation")
+        predictor = predictor.with_meta(meta)
+        start = time.perf_counter()
+        figures = evaluate(predictor, part.data.test, slices=part.data.slices).figures
+        update_bundle(bundle, meta.model_copy(update={"metrics": figures}))
+        write_json(part.directory / "metrics.json", figures)
+        scalars = {k: v for k, v in figures.items() if isinstance(v, int | float)}
+        line = {
+            "task": spec.name, "headline": spec.headline, spec.headline: figures[spec.headline],
+            spec.checkpoint: figures[spec.checkpoint], "train_seconds": round(seconds, 1),
+            "evaluate_seconds": round(time.perf_counter() - start, 1), **scalars,
+        }  # fmt: skip
+        print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    """Train and evaluate."""
+    args = parse_arguments()
+    parts = make_requests(args)
+    request = SharedRequest(
+        parts,
+        TrainOptions.parse(apply_overrides({}, args.set), where="--set"),
+        SharedOptions.parse(apply_overrides({}, args.shared), where="--shared"),
+        args.output / "shared",
+        {"command": "benchmarks/shared_real.py", "backbone": args.backbone},
+    )
+    start = time.perf_counter()
+    bundle = train_shared(request, lambda line: print(line, flush=True))
+    report(bundle, parts, time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()

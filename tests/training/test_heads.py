@@ -1,0 +1,190 @@
+"""Several heads in one run: what a mixed batch costs, and that resuming is exact."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pointsman.data.encode import IGNORED
+from pointsman.models.adapters import LoraOptions, merge_lora
+from pointsman.models.shared import Balance, build_shared
+from pointsman.models.weights import find_backbone
+from pointsman.tasks.spec import TaskSpec
+from pointsman.training import trainer
+from pointsman.training.batching import Collator
+from pointsman.training.config import TrainOptions
+from pointsman.training.heads import HeadLosses
+from pointsman.training.job import MEAN, Objective
+from pointsman.training.losses import WeightedCrossEntropy
+from pointsman.training.rows import Row
+from tests.training.jobs import SPEC, rows, train_until
+
+FINDER = TaskSpec(
+    name="finder", title="Finder", question="?", level="token", labels=("A",),
+    headline="span_f1", checkpoint="span_f1",
+)  # fmt: skip
+SPECS = {"tiny": SPEC, "finder": FINDER}
+CHOSEN = {
+    "epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "weight_decay": 0.01, "warmup_ratio": 0.1,
+    "evaluate": "steps", "evaluate_every": 5, "patience": 50, "precision": "fp32", "report_to": (),
+    "max_length": 64,
+}  # fmt: skip
+
+
+def token_rows(backbone, count, seed):
+    """Rows whose every token with an even id begins a span."""
+    made = rows(backbone, count, seed)
+    return [Row(r.input_ids, [int(i % 2 == 0) for i in r.input_ids], head=1) for r in made]
+
+
+def make_job(backbone, directory, *, balance=False, weights=None, **options):
+    settings = TrainOptions.model_validate({**CHOSEN, **options})
+    validation = {"tiny": rows(backbone, 24, 2), "finder": token_rows(backbone, 16, 3)}
+    gold = np.asarray([row.labels for row in validation["tiny"]])
+
+    def accuracy(logits):
+        return {"accuracy": float((np.stack(logits).argmax(1) == gold).mean())}
+
+    def share(logits):
+        pairs = zip(logits, validation["finder"], strict=True)
+        return {"span_f1": float(np.mean([(x.argmax(1) == r.labels).mean() for x, r in pairs]))}
+
+    network = build_shared(
+        find_backbone(str(backbone)), SPECS, seed=settings.seed, balance=balance,
+        lora=LoraOptions(rank=4) if settings.method == "lora" else None,
+    )  # fmt: skip
+    return trainer.Job(
+        model=network.model, train=[*rows(backbone, 44, 1), *token_rows(backbone, 36, 4)],
+        objectives=[
+            Objective("tiny", validation["tiny"], accuracy, "accuracy", 3),
+            Objective("finder", validation["finder"], share, "span_f1", 3),
+        ],
+        pad_id=network.model.config.pad_token_id, options=settings, directory=directory,
+        identity=trainer.identify(options=options), weights=weights, shared=True,
+    )  # fmt: skip
+
+
+def last_weights(directory, name="model.safetensors"):
+    return load_file(directory / "checkpoint-30" / name)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all((a[key] == b[key]).all() for key in a)
+
+
+@pytest.fixture(scope="module")
+def whole(backbones, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole")
+    outcome = trainer.train(make_job(backbones["bert"], directory, balance=True))
+    return outcome, last_weights(directory)
+
+
+def test_both_heads_learn_and_the_mean_picks_the_checkpoint(whole):
+    outcome, weights = whole
+    (best,) = [e for e in outcome.history if e["step"] == outcome.best_step and "eval_loss" in e]
+    reached = [best["eval_tiny/accuracy"], best["eval_finder/span_f1"]]
+    assert outcome.best_metric == best[f"eval_{MEAN}"] == pytest.approx(np.mean(reached))
+    assert reached[0] > 0.6 and reached[1] > 0.8
+    assert outcome.steps == 30 and np.abs(weights["balance.scaled"]).min() > 0
+
+
+def test_a_stopped_run_goes_on_to_the_same_weights(backbones, tmp_path, whole):
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path, balance=True), 17)
+    trainer.train(make_job(backbones["bert"], tmp_path, balance=True))
+    assert equal(last_weights(tmp_path), whole[1])
+
+
+def test_a_lora_run_of_drawn_rows_resumes_to_the_same_weights(backbones, tmp_path):
+    jobs = {"method": "lora", "balance": True, "weights": [1.0] * 44 + [2.0] * 36}
+    outcome = trainer.train(make_job(backbones["modernbert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["modernbert"], tmp_path / "cut", **jobs), 13)
+    trainer.train(make_job(backbones["modernbert"], tmp_path / "cut", **jobs))
+    name = "adapter_model.safetensors"
+    assert equal(last_weights(tmp_path / "cut", name), last_weights(tmp_path / "whole", name))
+    saved = last_weights(tmp_path / "whole", name)
+    for part in ("heads.tiny.classifier", "heads.finder.head.dense", "balance", "lora_A"):
+        assert any(part in key for key in saved)
+    assert set(merge_lora(outcome.model).heads) == set(SPECS)
+
+
+def test_early_stopping_sees_the_mean(backbones, tmp_path):
+    job = make_job(backbones["bert"], tmp_path, patience=2, learning_rate=1e-9)
+    assert trainer.train(job).steps == 15  # first evaluation, and two without gain
+
+
+def test_bf16_trains_with_the_faster_kernels(backbones, tmp_path):
+    outcome = trainer.train(make_job(backbones["bert"], tmp_path, precision="bf16", max_steps=5))
+    assert outcome.precision == "bf16" and outcome.model.config._attn_implementation == "sdpa"
+
+
+def batch():
+    mixed = [
+        {"input_ids": [2, 5, 6, 3], "labels": 1, "head": 0},
+        {"input_ids": [2, 7, 3], "labels": [IGNORED, 2, IGNORED], "head": 1},
+        {"input_ids": [2, 8, 9, 3], "labels": [IGNORED, 1, 0, IGNORED], "head": 1},
+    ]
+    return Collator(0, mixed=True)(mixed)
+
+
+def losses(weights=(1.0, 1.0), balance=None):
+    own = {name: WeightedCrossEntropy() for name in SPECS}
+    return HeadLosses(own, weights, lambda: balance)
+
+
+def outputs():
+    torch.manual_seed(0)
+    return {"tiny": torch.randn(1, 3), "finder": torch.randn(2, 4, 3)}
+
+
+def test_a_mixed_batch_says_whose_each_row_is():
+    made = batch()
+    assert made["owners"].tolist() == [0, 1, 1]
+    assert made["labels"][0].tolist() == [1, IGNORED, IGNORED, IGNORED]
+    assert losses().count([made]).tolist() == [[1, 1], [3, 2]]
+
+
+def test_every_row_weighs_the_same():
+    made, given = batch(), outputs()
+    tiny = WeightedCrossEntropy()({"logits": given["tiny"]}, torch.tensor([1]))
+    finder = WeightedCrossEntropy()({"logits": given["finder"]}, made["labels"][1:])
+    loss = losses()
+    counts = loss.count([made])
+    found = loss(given, made["labels"], made["owners"], counts)
+    assert torch.allclose(found, (tiny + 2 * finder) / 3)
+    weighted = losses((3.0, 0.0))(given, made["labels"], made["owners"], counts)
+    assert torch.allclose(weighted, tiny)
+
+
+def test_accumulated_batches_give_what_one_batch_gives():
+    made, given = batch(), outputs()
+    loss = losses()
+    counts = loss.count([made])
+    whole = loss(given, made["labels"], made["owners"], counts)
+    parts = loss({"tiny": given["tiny"], "finder": given["finder"][:1]}, made["labels"][:2],
+                 made["owners"][:2], counts)  # fmt: skip
+    parts = parts + loss({"finder": given["finder"][1:]}, made["labels"][2:], made["owners"][2:],
+                         counts)  # fmt: skip
+    assert torch.allclose(whole, parts)
+
+
+def test_one_head_has_the_loss_of_a_model_of_its_own():
+    made = Collator(0, mixed=True)([{"input_ids": [2, 5, 3], "labels": 1, "head": 0}] * 2)
+    logits = torch.randn(2, 3)
+    loss = HeadLosses({"tiny": WeightedCrossEntropy()}, [1.0], lambda: None)
+    found = loss({"tiny": logits}, made["labels"], made["owners"], loss.count([made]))
+    own = WeightedCrossEntropy()({"logits": logits}, torch.tensor([1, 1]))
+    assert torch.allclose(found, own)
+
+
+def test_learned_weights_follow_the_size_of_a_loss():
+    """At the least of exp(-s) L + s / 2 the log variance is log(2 L)."""
+    balance = Balance(2)
+    sizes = torch.tensor([0.5, 4.0])
+    optimiser = torch.optim.Adam(balance.parameters(), lr=1e-3)
+    for _ in range(300):
+        optimiser.zero_grad()
+        balance(sizes).sum().backward()
+        optimiser.step()
+    assert torch.allclose(balance.scaled.detach() * 100, torch.log(2 * sizes), atol=0.1)
