@@ -144,12 +144,8 @@ def measure_rows(report: Report, args: argparse.Namespace) -> None:
     columns = ("training rows", "s to prepare", "s to audit, encode, evaluate and pack",
                "s to train, one epoch", "rows trained a second", "peak MiB")  # fmt: skip
     title = "tiny shape, category, rows of 30 words, one run each"
-    powers = (
-        f"{_power(rows, 1)} (preparing), {_power(rows, 2)} (around), {_power(rows, 3)} (training)"
-    )
-    report.table(
-        f"{title}; the columns of seconds grow as rows to the power {powers}", columns, rows
-    )
+    powers = ", ".join(_power(rows, column) for column in (1, 2, 3))
+    report.table(f"{title}; seconds grow as rows to the power {powers}", columns, rows)
     lines = {"prepare": _points(rows, 1), "audit, encode, pack": _points(rows, 2),
              "train": _points(rows, 3)}  # fmt: skip
     _draw(report, args, "rows", (title, "training rows", "s"), lines)
