@@ -39,7 +39,7 @@ OTHER_FILES = {
 }
 BESIDE = {
     "recipes/": "one YAML file a run: the quickstart and every model of the document",
-    "benchmarks/": "runs on real data that are too slow for the tests",
+    "benchmarks/": "measurements of speed, and runs on real data",
     "scripts/": "the generated pages, and the wheel tried in clean environments",
     "tests/": "quick and offline; tiny backbones are built in fixtures",
     "docs/": "how-to, reference, design, results, claims, experiments",
