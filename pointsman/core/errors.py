@@ -97,3 +97,9 @@ class PeerError(PointsmanError):
     """Another classifier, or a language model, that does not answer as it should."""
 
     exit_code = 8
+
+
+class ExportError(PointsmanError):
+    """A form of a bundle that cannot be made, or that is not as good as it has to be."""
+
+    exit_code = 9
