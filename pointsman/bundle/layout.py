@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pointsman.bundle.meta import FORMAT, BundleMeta
+from pointsman.bundle.meta import FORMAT, SHARED_FORMAT, BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError
 from pointsman.core.files import atomic_directory, read_json, sha256_file, write_json
 from pointsman.tasks.labels import model_labels
+
+Meta = TypeVar("Meta", BundleMeta, SharedMeta)
 
 META = "bundle.json"
 CARD = "README.md"
@@ -22,9 +25,7 @@ REQUIRED = (CONFIG, TOKENIZER, WEIGHTS)
 HASHED = (*REQUIRED, TOKENIZER_CONFIG)
 
 
-def write_bundle(
-    path: Path, meta: Callable[[], BundleMeta], fill: Callable[[Path], None]
-) -> BundleMeta:
+def write_bundle(path: Path, meta: Callable[[], Meta], fill: Callable[[Path], None]) -> Meta:
     """Write a bundle whole, or not at all.
 
     Args:
@@ -53,16 +54,47 @@ def _hashes(path: Path) -> dict[str, str]:
     return {file.relative_to(path).as_posix(): sha256_file(file) for file in files}
 
 
-def write_meta(path: Path, meta: BundleMeta) -> None:
+def write_meta(path: Path, meta: BundleMeta | SharedMeta) -> None:
     """Write `bundle.json` of the bundle at `path`."""
     write_json(path / META, meta.model_dump(mode="json"))
 
 
 def read_bundle(path: Path) -> BundleMeta:
+    """Read the metadata of a bundle of one head and check that its files are those packed.
+
+    Raises:
+        BundleError: If a file is missing or was changed, or the bundle is of another format.
+    """
+    meta = read_any(path)
+    if isinstance(meta, SharedMeta):
+        raise BundleError(
+            f"{path}: a bundle of one task",
+            got=f"a shared one of {', '.join(meta.heads)}",
+            fix="name one of its heads, or give a bundle of one task",
+        )
+    return meta
+
+
+def read_any(path: Path) -> BundleMeta | SharedMeta:
     """Read a bundle's metadata and check that its files are those that were packed.
 
     Raises:
         BundleError: If a file is missing or was changed, or the format is not known.
+    """
+    meta = read_meta(path)
+    for name in (*REQUIRED, *meta.files):
+        _check_file(path, name, meta.files.get(name))
+    for head in meta.heads.values() if isinstance(meta, SharedMeta) else (meta,):
+        _check_labels(path, head)
+    _check_versions(path, meta)
+    return meta
+
+
+def read_meta(path: Path) -> BundleMeta | SharedMeta:
+    """Read a bundle's metadata without a look at its other files.
+
+    Raises:
+        BundleError: If it is missing or damaged, or the format is not known.
     """
     if not (path / META).is_file():
         raise BundleError(
@@ -74,23 +106,24 @@ def read_bundle(path: Path) -> BundleMeta:
         raise BundleError(
             f"{path}: a readable {META}", got=error.got, fix="copy the bundle again"
         ) from None
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        got = values.get("format") if isinstance(values, dict) else type(values).__name__
+    kinds: dict[Any, type[BundleMeta] | type[SharedMeta]] = {
+        FORMAT: BundleMeta,
+        SHARED_FORMAT: SharedMeta,
+    }
+    found = values.get("format") if isinstance(values, dict) else type(values).__name__
+    if found not in kinds:
         raise BundleError(
-            f"{path}: a bundle of format {FORMAT}", got=got, fix="pack it again with this version"
+            f"{path}: a bundle of format {' or '.join(map(str, kinds))}",
+            got=found,
+            fix="pack it again with this version",
         )
     try:
-        meta = BundleMeta.parse(values, where=str(path / META))
+        return kinds[found].parse(values, where=str(path / META))
     except ConfigError as error:
         raise BundleError(f"{path}: a whole {META}", got=error.needed, fix=error.fix) from None
-    for name in (*REQUIRED, *meta.files):
-        _check_file(path, name, meta.files.get(name))
-    _check_labels(path, meta)
-    _check_versions(path, meta)
-    return meta
 
 
-def _check_versions(path: Path, meta: BundleMeta) -> None:
+def _check_versions(path: Path, meta: BundleMeta | SharedMeta) -> None:
     """Refuse a bundle that a newer major release made: what it means may have changed since."""
     for name in ("pointsman", "transformers"):
         made, here = _major(meta.versions.get(name)), _major(_installed(name))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pointsman.core.config import Closed
 from pointsman.tasks.spec import TaskSpec
 
 FORMAT = 1
+SHARED_FORMAT = 2
 
 
 class Cost(Closed):
@@ -85,3 +86,44 @@ class BundleMeta(Closed):
     recipe: dict[str, Any] = Field(default_factory=dict, description="The resolved recipe.")
     versions: dict[str, str] = Field(default_factory=dict, description="Libraries that made it.")
     files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each file.")
+
+
+class SharedMeta(Closed):
+    """The content of `bundle.json` where one encoder carries several heads."""
+
+    format: int = SHARED_FORMAT
+    heads: dict[str, BundleMeta] = Field(
+        min_length=1, description="What each head says of itself, in the order of the outputs."
+    )
+    max_length: int = Field(description="Longest window, in tokens.")
+    trunk_layers: int = Field(
+        ge=0, description="Encoder layers that are computed once; those above are each head's own."
+    )
+    validation: dict[str, float] = Field(
+        default_factory=dict, description="Figures of the checkpoint on the validation splits."
+    )
+    cost: Cost | None = None
+    provenance: dict[str, Any] = Field(
+        default_factory=dict, description="Backbone, and the run; data is told by each head."
+    )
+    recipe: dict[str, Any] = Field(default_factory=dict, description="The resolved recipe.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Libraries that made it.")
+    files: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each file.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, head in self.heads.items():
+            if head.task.name != name:
+                raise ValueError(f"heads.{name}: is of the task {head.task.name!r}")
+            if head.max_length != self.max_length:
+                raise ValueError(f"heads.{name}: max_length is not that of the bundle")
+        return self
+
+    @property
+    def specs(self) -> dict[str, TaskSpec]:
+        """The task of each head."""
+        return {name: head.task for name, head in self.heads.items()}
+
+    def with_head(self, head: BundleMeta) -> Self:
+        """Return this with what one of its heads says of itself by now."""
+        return self.model_copy(update={"heads": {**self.heads, head.task.name: head}})

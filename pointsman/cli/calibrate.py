@@ -32,9 +32,9 @@ def calibrate_cli(
     from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
     from pointsman.pipeline.progress import progress_bar
     from pointsman.pipeline.run import read_labelled
-    from pointsman.runtime.predictor import load
+    from pointsman.runtime.predictor import load_head
 
-    predictor = load(bundle)
+    predictor = load_head(bundle)
     rule = rule_for(predictor.task, at)
     named = parse_pairs(columns, option="--column")
     examples, _ = read_labelled(predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say)

@@ -14,6 +14,7 @@ from pointsman.cli.console import show_table
 if TYPE_CHECKING:
     from pointsman.core.types import Prediction
     from pointsman.runtime.predictor import Predictor
+    from pointsman.runtime.shared import SharedPredictor
 
 
 def classify_cli(
@@ -40,9 +41,12 @@ def classify_cli(
     if mask and as_json:
         raise ConfigError("--mask or --json", got="both")
     paths, lines = _split_arguments(bundles, turns, whole=mask)
-    predictors = [load(path, postprocess=not no_postprocess) for path in find_bundles(paths)]
     texts = [text for text in lines if text is not None]
-    answers = [iter(predictor.predict(texts)) for predictor in predictors]
+    answers, levels = [], set()
+    for path in find_bundles(paths):
+        for level, predictions in _answers(load(path, postprocess=not no_postprocess), texts):
+            levels.add(level)
+            answers.append(iter(predictions))
     for text in lines:
         if text is None:  # a blank line: nothing was asked, and answers stay in line with input
             if as_json:
@@ -50,11 +54,23 @@ def classify_cli(
             continue
         found = [next(answer) for answer in answers]
         if mask:
-            typer.echo(_masked(text, predictors, found))
+            typer.echo(_masked(text, levels, found))
         elif as_json:
             typer.echo(json.dumps([p.to_dict() for p in found], ensure_ascii=False))
         else:
             _show(found)
+
+
+def _answers(
+    predictor: Predictor | SharedPredictor, texts: list[str]
+) -> list[tuple[str, list[Prediction]]]:
+    """Return level and predictions of each head of a bundle."""
+    from pointsman.runtime.predictor import Predictor
+
+    if isinstance(predictor, Predictor):
+        return [(predictor.task.level, predictor.predict(texts))]
+    found = predictor.predict(texts)
+    return [(predictor.head(name).task.level, answers) for name, answers in found.items()]
 
 
 def _split_arguments(
@@ -135,11 +151,11 @@ def _stdin() -> str:
         raise ConfigError("stdin in UTF-8", got=f"byte {error.start} is not") from None
 
 
-def _masked(text: str, predictors: list[Predictor], found: list[Prediction]) -> str:
+def _masked(text: str, levels: set[str], found: list[Prediction]) -> str:
     from pointsman.core.errors import ConfigError
     from pointsman.runtime.masking import mask_spans, merge_spans
 
-    if not any(predictor.task.level == "token" for predictor in predictors):
+    if "token" not in levels:
         raise ConfigError("a bundle that finds spans, to mask", got="none", fix="add a pii bundle")
     return mask_spans(text, merge_spans(span for answer in found for span in answer.spans))
 

@@ -48,13 +48,13 @@ def evaluate_cli(
     from pointsman.evaluation.reference import run_reference
     from pointsman.pipeline.evaluate import write_evaluation
     from pointsman.pipeline.run import read_labelled
-    from pointsman.runtime.predictor import load
+    from pointsman.runtime.predictor import load_head
 
     if data is None and not reference:
         raise ConfigError("--data FILE or --reference", got="neither")
     options = EvaluateOptions.parse(apply_overrides({"rows": ROWS}, overrides), where="options")
     asked = options if perturb else None
-    predictor = load(bundle)
+    predictor = load_head(bundle)
     if reference:
         _show_reference(predictor.task.name, run_reference(predictor))
     if data is None:

@@ -19,6 +19,7 @@ from pointsman.cli import (
     run,
     tasks,
     train,
+    verify,
 )
 from pointsman.cli.console import report_error
 from pointsman.core.errors import PointsmanError
@@ -45,6 +46,7 @@ app.command("calibrate")(calibrate.calibrate_cli)
 app.command("compare")(compare.compare_cli)
 app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
+app.command("verify")(verify.verify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 

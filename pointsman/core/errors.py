@@ -100,6 +100,6 @@ class PeerError(PointsmanError):
 
 
 class ExportError(PointsmanError):
-    """A form of a bundle that cannot be made, or that is not as good as it has to be."""
+    """An export that cannot be made, or does not answer as the network it was made from does."""
 
     exit_code = 9

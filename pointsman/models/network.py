@@ -90,7 +90,7 @@ def build_network(
     adapted = model
     if lora is not None:
         adapted = add_lora(model, backbone.family, lora, fresh or ("classifier",))
-    _freeze(model, backbone, options)  # after the adapters, which stand inside the layers
+    freeze(model, backbone, options)  # after the adapters, which stand inside the layers
     return Network(adapted, fresh)
 
 
@@ -138,7 +138,7 @@ def _modules(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({key.rpartition(".")[0] for key in keys}))
 
 
-def _freeze(model: Any, backbone: Backbone, options: NetworkOptions) -> None:
+def freeze(model: Any, backbone: Backbone, options: NetworkOptions) -> None:
     """Stop the lower parts of the encoder from training.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import CARD, write_meta
+from pointsman.bundle.layout import CARD
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
 from pointsman.core.files import write_text
@@ -26,6 +26,7 @@ from pointsman.evaluation.thresholds import (
     describe_point,
     parse_rule,
 )
+from pointsman.export.golden import add_golden
 from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
 
@@ -140,7 +141,13 @@ def calibration_figures(
     }
 
 
-def write_calibrated(path: Path, meta: BundleMeta) -> None:
-    """Write a bundle's new temperature and thresholds, and let its card say so."""
+def write_calibrated(path: Path, meta: BundleMeta) -> BundleMeta:
+    """Write a bundle's new temperature and thresholds, let its card say so, and renew its answers.
+
+    Golden answers hold decisions, so they are those of one temperature and one set of thresholds.
+
+    Returns:
+        The metadata with the hash of the new golden answers.
+    """
     write_text(path / CARD, write_card(meta))
-    write_meta(path, meta)
+    return add_golden(path, meta)

@@ -154,10 +154,10 @@ class _Bundle:
     """A bundle as a peer."""
 
     def __init__(self, path: Path) -> None:
-        from pointsman.runtime.predictor import load
+        from pointsman.runtime.predictor import load_head
 
         self.name = path.name
-        self._predictor = load(path)
+        self._predictor = load_head(path)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         return self._predictor.predict(texts)

@@ -23,6 +23,7 @@ from pointsman.data.request import SourceRequest
 from pointsman.data.schema import labels_left_out
 from pointsman.data.sources import RowRules, load_source
 from pointsman.evaluation.thresholds import Rule
+from pointsman.export.golden import GOLDEN, add_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
@@ -32,7 +33,7 @@ from pointsman.pipeline.progress import progress_bar
 from pointsman.pipeline.recipe import Recipe, TaskRecipe
 from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.pipeline.terms import Terms
-from pointsman.runtime.predictor import Predictor, load
+from pointsman.runtime.predictor import Predictor, load_head
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions
@@ -120,14 +121,15 @@ def train_and_evaluate(request: TrainRequest, say: Say) -> Path:
 
 def _calibrate_once(bundle: Path, request: TrainRequest, rule: Rule, say: Say) -> Predictor:
     """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    predictor = load(bundle)
+    predictor = load_head(bundle)
     if predictor.meta.operating_point:
-        return predictor
+        whole = GOLDEN in predictor.meta.files  # a run can end between thresholds and answers
+        return predictor if whole else predictor.with_meta(add_golden(bundle, predictor.meta))
     rows = request.data.validation
     say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")
     with progress_bar("  calibrating", len(rows)) as progress:
         meta = calibrate(predictor, rows, rule, data="its validation split", progress=progress)
-    write_calibrated(bundle, meta)
+    meta = write_calibrated(bundle, meta)
     say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
     if meta.operating_point["note"]:
         say(f"  {meta.operating_point['note']}")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointsman.bundle.card import write_card
 from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
@@ -28,6 +28,9 @@ from pointsman.pipeline.terms import Terms
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.training.config import TrainOptions, resolve
+
+if TYPE_CHECKING:
+    from pointsman.training.job import Objective
 
 Say = Callable[[str], None]
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "datasets", "numpy")
@@ -65,7 +68,8 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         TrainingError: If the run directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
-    from pointsman.training.trainer import Job, train
+    from pointsman.training.job import Job
+    from pointsman.training.trainer import train
 
     spec = request.data.spec
     encoder = _encoder(request)
@@ -94,22 +98,36 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         Job(
             model=network.model,
             train=training.rows,
-            validation=validation.rows,
-            metrics=metric_function(meta, validation),
-            checkpoint_metric=spec.checkpoint,
-            classes=len(meta.labels),
+            objectives=[objective(meta, training, validation, options.class_weights)],
             pad_id=network.model.config.pad_token_id or 0,
             options=options,
             directory=request.directory / "checkpoints",
             identity=identity,
             say=say,
             weights=row_weights(training, options.source_power),
-            open_labels=training.open_labels,
         )
     )
     bundle = _pack(request, meta, outcome, encoder)
     write_json(request.directory / AUDIT, passed.audit)
     return bundle
+
+
+def objective(
+    meta: BundleMeta, training: Encoded, validation: Encoded, weighting: str, weight: float = 1.0
+) -> Objective:
+    """Return what a head learns and is measured by."""
+    from pointsman.training.job import Objective
+
+    return Objective(
+        name=meta.task.name,
+        validation=validation.rows,
+        metrics=metric_function(meta, validation),
+        checkpoint_metric=meta.task.checkpoint,
+        classes=len(meta.labels),
+        weighting=weighting,
+        open_labels=training.open_labels,
+        weight=weight,
+    )
 
 
 def _encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.layout import find_bundles, read_bundle
-from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta
+from pointsman.bundle.layout import find_bundles, read_any
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, SharedMeta
 from pointsman.core.errors import ConfigError, PointsmanError, is_out_of_memory
 from pointsman.core.texts import find_fault
 from pointsman.core.types import PredictedSpan, Prediction
@@ -23,6 +24,9 @@ from pointsman.runtime.postprocess import steps_for
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
 from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
+
+if TYPE_CHECKING:
+    from pointsman.runtime.shared import SharedPredictor
 
 TOKEN_BUDGET = 8192  # padded tokens of one batch: large enough to fill two cores, small in memory
 
@@ -69,6 +73,11 @@ class Predictor:
         """The task that it answers."""
         return self.meta.task
 
+    @property
+    def backend_name(self) -> str:
+        """Library and precision that compute its logits, as in "torch fp32"."""
+        return self._backend.name
+
     def predict(
         self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> list[Prediction]:
@@ -94,18 +103,8 @@ class Predictor:
         Raises:
             ConfigError: As `predict` does.
         """
-        if isinstance(texts, str):
-            raise ConfigError("a list of texts", got="one string", fix='predict(["..."])')
-        for position, text in enumerate(texts):
-            check_text(text, position)
-        windows = self._encoder.encode(texts)
-        flat = [window for text in windows for window in text]
-        report = None if progress is None else _texts_done(windows, progress)
-        logits = iter(self._run(flat, report))
-        return [
-            Reading(text, tuple(parts), tuple(next(logits) for _ in parts))
-            for text, parts in zip(texts, windows, strict=True)
-        ]
+        head = self.task.name
+        return read_heads(self._encoder, self._backend, texts, (head,), progress)[head]
 
     def decide(self, readings: Sequence[Reading]) -> list[Prediction]:
         """Return the predictions that follow from readings, at the bundle's temperature."""
@@ -115,30 +114,74 @@ class Predictor:
         """Return a predictor of the same network under another temperature or thresholds."""
         return Predictor(meta, self._encoder, self._backend)
 
-    def _run(
-        self, windows: Sequence[Window], report: Callable[[list[int]], None] | None
-    ) -> list[Logits]:
-        results: list[Logits | None] = [None] * len(windows)
-        for batch in batches([len(window) for window in windows]):
-            output = self._compute([windows[i].input_ids for i in batch])
-            for row, index in enumerate(batch):
-                part = output[row]
-                results[index] = part if part.ndim == 1 else part[: len(windows[index])]
-            if report is not None:
-                report(batch)
-        return [result for result in results if result is not None]
 
-    def _compute(self, rows: list[list[int]]) -> Logits:
-        try:
-            return self._backend.logits(rows)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise PointsmanError(
-                f"memory for a batch of {len(rows)} windows of {len(rows[0])} tokens",
-                got=type(error).__name__,
-                fix="free memory, or ask for fewer texts at a time",
-            ) from error
+def read_heads(
+    encoder: TextEncoder,
+    backend: Backend,
+    texts: Sequence[str],
+    heads: Sequence[str],
+    progress: Progress | None = None,
+) -> dict[str, list[Reading]]:
+    """Return what each head's network says of each text, after one pass over the texts.
+
+    Args:
+        encoder: The tokenizer.
+        backend: What computes the logits.
+        texts: As `Predictor.predict` takes them.
+        heads: The heads that are asked.
+        progress: As `Predictor.predict` takes it.
+
+    Raises:
+        ConfigError: As `Predictor.predict` does.
+    """
+    if isinstance(texts, str):
+        raise ConfigError("a list of texts", got="one string", fix='predict(["..."])')
+    for position, text in enumerate(texts):
+        check_text(text, position)
+    windows = encoder.encode(texts)
+    flat = [window for text in windows for window in text]
+    report = None if progress is None else _texts_done(windows, progress)
+    logits = _run(backend, flat, heads, report)
+    readings: dict[str, list[Reading]] = {}
+    for head in heads:
+        remaining = iter(logits[head])
+        readings[head] = [
+            Reading(text, tuple(parts), tuple(next(remaining) for _ in parts))
+            for text, parts in zip(texts, windows, strict=True)
+        ]
+    return readings
+
+
+def _run(
+    backend: Backend,
+    windows: Sequence[Window],
+    heads: Sequence[str],
+    report: Callable[[list[int]], None] | None,
+) -> dict[str, list[Logits]]:
+    """Return the logits of every window, for each head."""
+    found: dict[str, dict[int, Logits]] = {head: {} for head in heads}
+    for batch in batches([len(window) for window in windows]):
+        output = _compute(backend, [windows[i].input_ids for i in batch], heads)
+        for head in heads:
+            for row, index in enumerate(batch):
+                part = output[head][row]
+                found[head][index] = part if part.ndim == 1 else part[: len(windows[index])]
+        if report is not None:
+            report(batch)
+    return {head: [parts[i] for i in range(len(windows))] for head, parts in found.items()}
+
+
+def _compute(backend: Backend, rows: list[list[int]], heads: Sequence[str]) -> dict[str, Logits]:
+    try:
+        return backend.run(rows, heads)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise PointsmanError(
+            f"memory for a batch of {len(rows)} windows of {len(rows[0])} tokens",
+            got=type(error).__name__,
+            fix="free memory, or ask for fewer texts at a time",
+        ) from error
 
 
 def _texts_done(
@@ -266,26 +309,87 @@ def choose_label(probabilities: Logits, meta: BundleMeta) -> str:
 
 
 def load(
-    path: str | os.PathLike[str], *, backend: str = "torch", postprocess: bool = True
-) -> Predictor:
+    path: str | os.PathLike[str],
+    *,
+    backend: str = "auto",
+    postprocess: bool = True,
+    threads: int | None = None,
+) -> Predictor | SharedPredictor:
     """Load a bundle.
 
     Args:
         path: Directory of a bundle, or of a run that holds one.
-        backend: What computes.
+        backend: What computes: `auto` for the fastest blessed export, else torch; or `torch`,
+            `onnxruntime` or `openvino`, alone or with a precision, as in "openvino bf16". The
+            predictor's `backend_name` says what was taken.
         postprocess: Post-process spans as the bundle asks for it; False gives what the model says.
+        threads: How many threads compute; `OMP_NUM_THREADS` or the physical cores when not given.
+
+    Returns:
+        The predictor of a bundle's task, or of all heads of a shared bundle.
 
     Raises:
-        BundleError: If the bundle is missing, damaged, or of another format.
+        BundleError: If the bundle or its export is missing, damaged, or of another format.
+        ConfigError: If the backend is not known, or the bundle has no export for it.
+        PointsmanError: If its library is not installed.
     """
+    from pointsman.runtime.shared import SharedPredictor
+
     bundles = find_bundles([Path(path)])
     if len(bundles) > 1:
         raise ConfigError(
             f"{path}: one bundle",
             got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
         )
-    meta = read_bundle(bundles[0])
+    meta = read_any(bundles[0])
     if not postprocess:
-        meta = meta.model_copy(update={"postprocess": NO_POSTPROCESSING})
+        meta = _without_steps(meta)
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
-    return Predictor(meta, encoder, load_backend(backend, bundles[0], meta))
+    computing = load_backend(backend, bundles[0], meta, threads=threads)
+    if isinstance(meta, SharedMeta):
+        return SharedPredictor(meta, encoder, computing)
+    return Predictor(meta, encoder, computing)
+
+
+def load_head(
+    path: str | os.PathLike[str],
+    head: str | None = None,
+    *,
+    backend: str = "auto",
+    postprocess: bool = True,
+    threads: int | None = None,
+) -> Predictor:
+    """Load one head of a bundle.
+
+    Args:
+        path: As `load` takes it.
+        head: Name of the head, which is its task's; may be left out where there is only one.
+        backend: As `load` takes it.
+        postprocess: As `load` takes it.
+        threads: As `load` takes it.
+
+    Raises:
+        ConfigError: If there is no such head, or there are several and none is named.
+        BundleError: As `load` does.
+    """
+    found = load(path, backend=backend, postprocess=postprocess, threads=threads)
+    if isinstance(found, Predictor):
+        if head not in (None, found.task.name):
+            raise ConfigError(f"{path}: a head named {head!r}", got=f"the task {found.task.name}")
+        return found
+    if head is None and len(found.heads) > 1:
+        raise ConfigError(
+            f"{path}: the name of one of its heads",
+            got=f"a shared bundle of {', '.join(found.heads)}",
+            fix="give --head NAME, or head= in Python",
+        )
+    return found.head(head or found.heads[0])
+
+
+def _without_steps(meta: BundleMeta | SharedMeta) -> BundleMeta | SharedMeta:
+    """Return the metadata without any post-processing of spans."""
+    if isinstance(meta, SharedMeta):
+        for head in meta.heads.values():
+            meta = meta.with_head(head.model_copy(update={"postprocess": NO_POSTPROCESSING}))
+        return meta
+    return meta.model_copy(update={"postprocess": NO_POSTPROCESSING})

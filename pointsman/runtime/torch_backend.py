@@ -16,9 +16,22 @@ from pointsman.models.network import load_network
 
 
 class TorchBackend:
-    """A bundle's network in fp32 on the CPU, or on a GPU if there is one."""
+    """A bundle's network in fp32 on the CPU, or on a GPU if there is one.
 
-    def __init__(self, path: Path, meta: BundleMeta) -> None:
+    Args:
+        path: The bundle.
+        meta: What it says of itself.
+        threads: How many threads compute, in this whole process; torch's own when not given.
+
+    Raises:
+        BundleError: If weights, configuration and metadata do not fit each other.
+    """
+
+    name = "torch fp32"
+
+    def __init__(self, path: Path, meta: BundleMeta, *, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
         try:
             model = load_network(path, meta.task)
         except (OSError, ValueError, RuntimeError) as error:
@@ -34,9 +47,12 @@ class TorchBackend:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device)
         self._pad_id = model.config.pad_token_id or 0
+        self.heads = (meta.task.name,)
 
     @torch.inference_mode()
-    def logits(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    def run(
+        self, batch: Sequence[Sequence[int]], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
         """Return the logits of a batch; see `pointsman.runtime.backend.Backend`."""
         longest = max(len(row) for row in batch)
         ids = torch.full((len(batch), longest), self._pad_id, dtype=torch.long)
@@ -47,4 +63,4 @@ class TorchBackend:
         output = self._model(
             input_ids=ids.to(self._device), attention_mask=mask.to(self._device)
         ).logits
-        return np.asarray(output.float().cpu().numpy())
+        return dict.fromkeys(heads, np.asarray(output.float().cpu().numpy()))

@@ -25,7 +25,7 @@ class EncodedRows(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
-        return {"input_ids": row.input_ids, "labels": row.labels}
+        return {"input_ids": row.input_ids, "labels": row.labels, "head": row.head}
 
     @property
     def lengths(self) -> list[int]:
@@ -39,14 +39,20 @@ class Collator:
     Args:
         pad_id: Id of the padding token.
         fixed: Pad to this length always (what the document's scripts do); None pads dynamically.
+        mixed: Batches hold rows of several heads: say whose each is, and give all labels one
+            shape, `(batch, length)`, a class in the first column.
     """
 
-    def __init__(self, pad_id: int, *, fixed: int | None = None) -> None:
+    def __init__(self, pad_id: int, *, fixed: int | None = None, mixed: bool = False) -> None:
         self._pad_id = pad_id
         self._fixed = fixed
+        self._mixed = mixed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `attention_mask` of shape `(batch, length)`, and `labels`."""
+        """Return `input_ids`, `attention_mask` of shape `(batch, length)`, and `labels`.
+
+        Of a mixed batch also `owners`, shape `(batch,)`: the place of each row's head.
+        """
         longest = max(len(row["input_ids"]) for row in rows)
         length = max(longest, self._fixed or 0)
         ids = torch.full((len(rows), length), self._pad_id, dtype=torch.long)
@@ -58,14 +64,17 @@ class Collator:
         batch = {"input_ids": ids, "attention_mask": mask}
         if "labels" in rows[0]:
             batch["labels"] = self._labels(rows, length)
+        if self._mixed:
+            batch["owners"] = torch.as_tensor([row["head"] for row in rows])
         return batch
 
     def _labels(self, rows: Sequence[Mapping[str, Any]], length: int) -> torch.Tensor:
-        if not isinstance(rows[0]["labels"], list):
+        if not self._mixed and not isinstance(rows[0]["labels"], list):
             return torch.as_tensor([row["labels"] for row in rows])
         labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
         for index, row in enumerate(rows):
-            labels[index, : len(row["labels"])] = torch.as_tensor(row["labels"])
+            own = row["labels"] if isinstance(row["labels"], list) else [row["labels"]]
+            labels[index, : len(own)] = torch.as_tensor(own)
         return labels
 
 

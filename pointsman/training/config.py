@@ -79,6 +79,26 @@ class TrainOptions(Closed):
         return self
 
 
+PER_HEAD = ("class_weights", "source_power", "augment")  # what tasks trained together may differ in
+
+
+class SharedOptions(Closed):
+    """How tasks that share an encoder are trained together."""
+
+    temperature: float = Field(
+        1.0,
+        ge=1,
+        description="A task of n rows is drawn in proportion to n^(1 / temperature). 1: every row "
+        "once an epoch; higher: more of the small tasks, rows drawn with replacement.",
+    )
+    loss: Literal["fixed", "uncertainty"] = Field(
+        "fixed", description="Weights of the tasks' losses: as given, or learned beside that."
+    )
+    weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
+    )
+
+
 class Schedule(Closed):
     """The values that a preset chooses."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -24,11 +24,15 @@ class TrainingProgress(TrainerCallback):
     Args:
         say: Prints a line of news.
         metric: The figure that picks the checkpoint.
+        parts: Of several heads, the figure of each that the checkpoint's is the mean of.
     """
 
-    def __init__(self, say: Callable[[str], None], metric: str) -> None:
+    def __init__(
+        self, say: Callable[[str], None], metric: str, parts: Mapping[str, str] | None = None
+    ) -> None:
         self._say = say
         self._metric = metric
+        self._parts = parts or {}
         self._console = Console(stderr=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -80,6 +84,8 @@ class TrainingProgress(TrainerCallback):
                 f"validation {self._metric} {float(measured):.4f}, "
                 f"loss {float(logs.get('eval_loss', float('nan'))):.4f}"
             )
+            for name, metric in self._parts.items():
+                self._say(f"    {name}: {metric} {float(logs[f'eval_{name}_{metric}']):.4f}")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

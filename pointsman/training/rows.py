@@ -14,8 +14,10 @@ class Row:
         labels: A class index, or one BIO index a token (`IGNORED` on special tokens; of a row that
             is labelled in part, `IN_PART` less the place of its set of types where no span is).
         source: Where its example came from.
+        head: Place of its head among those that are trained together.
     """
 
     input_ids: list[int]
     labels: int | list[int]
     source: str = ""
+    head: int = 0

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import Dataset, Sampler
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -37,95 +33,15 @@ from pointsman.training.batching import (
     rows_per_epoch,
     steps_per_epoch,
 )
-from pointsman.training.config import TrainOptions
+from pointsman.training.heads import HeadLosses, PureOrderTrainer
+from pointsman.training.job import Job, Objective, Outcome
 from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
 from pointsman.training.precision import choose_precision
 from pointsman.training.progress import TrainingProgress
-from pointsman.training.rows import Row
 from pointsman.training.spent import SpentCallback
 
-Metrics = Callable[[list[np.ndarray]], dict[str, float]]
 FINGERPRINT = "run.json"
 FINISHED = "finished.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything one training run needs.
-
-    Attributes:
-        model: The network; which parameters train is settled.
-        train: Encoded training rows.
-        validation: Encoded validation rows.
-        metrics: Turns the logits of the validation rows, in their order and without padding, into
-            named figures. The pipeline hands it in, so that training knows no metric.
-        checkpoint_metric: The figure that picks the best checkpoint.
-        classes: Outputs of the model.
-        pad_id: Id of the padding token.
-        options: Resolved options.
-        directory: Where checkpoints go.
-        identity: What the run is: hashes of data, recipe and backbone. A directory that holds
-            another run's checkpoints is refused.
-        say: Prints a line of news.
-        weights: How often each training row is drawn; None takes each once an epoch.
-        open_labels: For labels of `IN_PART` and below, in turn, the classes that they leave open.
-    """
-
-    model: nn.Module
-    train: Sequence[Row]
-    validation: Sequence[Row]
-    metrics: Metrics
-    checkpoint_metric: str
-    classes: int
-    pad_id: int
-    options: TrainOptions
-    directory: Path
-    identity: dict[str, Any]
-    say: Callable[[str], None] = lambda line: None
-    weights: Sequence[float] | None = None
-    open_labels: Sequence[Sequence[int]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run cost and reached.
-
-    Attributes:
-        model: The model with the best checkpoint's weights.
-        seconds: Wall time of training; of a resumed run, up to its checkpoints and after.
-        peak_memory_mb: Largest resident set of the process meanwhile, in MiB.
-        gpu_memory_mb: Most memory that tensors took on the GPU, in MiB; None without one.
-        trainable: Parameters that trained.
-        parameters: Parameters in all.
-        best_metric: Checkpoint metric of the best checkpoint.
-        best_step: Its step.
-        steps: Steps that were made in all.
-        history: The Trainer's log.
-        precision: Arithmetic.
-    """
-
-    model: Any
-    seconds: float
-    peak_memory_mb: float
-    gpu_memory_mb: float | None
-    trainable: int
-    parameters: int
-    best_metric: float | None
-    best_step: int | None
-    steps: int
-    history: list[dict[str, Any]]
-    precision: str
-
-
-class PureOrderTrainer(Trainer):
-    """The Trainer with a row order that depends on seed and epoch alone."""
-
-    def __init__(self, *, sampler: LengthGroupedSampler, **keywords: Any) -> None:
-        self._sampler = sampler
-        super().__init__(**keywords)
-
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
-        return self._sampler
 
 
 class EpochCallback(TrainerCallback):
@@ -156,7 +72,8 @@ def train(job: Job) -> Outcome:
     check_reporters(job.options.report_to)
     claim_directory(job.directory, job.identity)
     trainer = _trainer(job)
-    progress = TrainingProgress(job.say, job.checkpoint_metric)
+    parts = {one.name: one.checkpoint_metric for one in job.objectives} if job.shared else {}
+    progress = TrainingProgress(job.say, job.checkpoint_metric, parts)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
     last = last_checkpoint(job.directory)
@@ -289,17 +206,24 @@ def _trainer(job: Job) -> PureOrderTrainer:
     ]
     if options.patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
+    objectives = {one.name: (one, _metrics(one)) for one in job.objectives}
+    validation = {one.name: EncodedRows(one.validation) for one in job.objectives}
+    (first, compute), *_ = objectives.values()
     return PureOrderTrainer(
         sampler=sampler,
+        head_losses=_head_losses(job) if job.shared else None,
+        objectives=objectives,
         model=job.model,
         args=training_arguments(job),
         train_dataset=data,
-        eval_dataset=EncodedRows(job.validation),
+        eval_dataset=validation if job.shared else validation[first.name],
         data_collator=Collator(
-            job.pad_id, fixed=options.max_length if options.padding == "max_length" else None
+            job.pad_id,
+            fixed=options.max_length if options.padding == "max_length" else None,
+            mixed=job.shared,
         ),
-        compute_loss_func=_loss(job),
-        compute_metrics=_metrics(job),
+        compute_loss_func=None if job.shared else _loss(job, first, 0),
+        compute_metrics=compute,
         callbacks=callbacks,
     )
 
@@ -369,28 +293,39 @@ def check_reporters(names: Sequence[str]) -> None:
         ) from None
 
 
-def _loss(job: Job) -> WeightedCrossEntropy:
+def _loss(job: Job, objective: Objective, head: int) -> WeightedCrossEntropy:
     labels = [
         label
         for row in job.train
+        if row.head == head
         for label in (row.labels if isinstance(row.labels, list) else [row.labels])
     ]
     return WeightedCrossEntropy(
-        class_weights(labels, job.classes, job.options.class_weights),
-        frequencies(labels, job.classes),
+        class_weights(labels, objective.classes, objective.weighting),
+        frequencies(labels, objective.classes),
         smoothing=job.options.label_smoothing,
-        open_labels=job.open_labels,
+        open_labels=objective.open_labels,
     )
 
 
-def _metrics(job: Job) -> Callable[[EvalPrediction], dict[str, float]]:
-    lengths = [len(row.input_ids) for row in job.validation]
+def _head_losses(job: Job) -> HeadLosses:
+    model: Any = job.model
+    shared = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return HeadLosses(
+        {one.name: _loss(job, one, head) for head, one in enumerate(job.objectives)},
+        [one.weight for one in job.objectives],
+        lambda: shared.balance,
+    )
+
+
+def _metrics(objective: Objective) -> Callable[[EvalPrediction], dict[str, float]]:
+    lengths = [len(row.input_ids) for row in objective.validation]
 
     def compute(prediction: EvalPrediction) -> dict[str, float]:
         logits = np.asarray(prediction.predictions, dtype=np.float32)
         if logits.ndim == 2:
-            return job.metrics(list(logits))
-        return job.metrics([row[:n] for row, n in zip(logits, lengths, strict=True)])
+            return objective.metrics(list(logits))
+        return objective.metrics([row[:n] for row, n in zip(logits, lengths, strict=True)])
 
     return compute
 

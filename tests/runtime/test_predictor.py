@@ -42,7 +42,7 @@ class Words:
         self._outputs, self._hot, self._level = outputs, hot, level
         self.batches = []
 
-    def logits(self, batch):
+    def run(self, batch, heads):
         self.batches.append(len(batch))
         longest = max(map(len, batch))
         out = np.zeros((len(batch), longest, self._outputs), dtype=np.float32)
@@ -53,7 +53,7 @@ class Words:
                     for step in range(len(self._ids)):
                         inside = self._level == "token" and step > 0
                         out[row, start + step, self._hot + inside] = 9
-        return out if self._level == "token" else out.max(axis=1)
+        return dict.fromkeys(heads, out if self._level == "token" else out.max(axis=1))
 
 
 def with_words(spec, word, hot, **meta):
@@ -158,19 +158,19 @@ def test_progress_counts_whole_texts(detector, monkeypatch):
     [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
 )
 def test_running_out_of_memory_says_what_for(detector, monkeypatch, error):
-    def fail(rows):
+    def fail(rows, heads):
         raise error
 
-    monkeypatch.setattr(detector._backend, "logits", fail)
+    monkeypatch.setattr(detector._backend, "run", fail)
     with pytest.raises(PointsmanError, match="memory for a batch of 1 windows of"):
         detector.predict([TEXTS[0]])
 
 
 def test_another_runtime_error_stays_what_it_is(detector, monkeypatch):
-    def fail(rows):
+    def fail(rows, heads):
         raise RuntimeError("shapes do not fit")
 
-    monkeypatch.setattr(detector._backend, "logits", fail)
+    monkeypatch.setattr(detector._backend, "run", fail)
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         detector.predict([TEXTS[0]])
 
@@ -192,7 +192,7 @@ def test_other_tasks_take_the_mean_of_the_windows_by_their_tokens():
     (windows,) = predictor._encoder.encode([text])
     assert len(windows) > 2 and len(windows[-1].offsets) < len(windows[0].offsets)
     (prediction,) = predictor.predict([text])
-    logits = predictor._backend.logits([window.input_ids for window in windows])
+    logits = predictor._backend.run([w.input_ids for w in windows], ["category"])["category"]
     weights = [len(window.offsets) for window in windows]
     mean = np.average(softmax(logits), axis=0, weights=weights)
     assert list(prediction.probabilities.values()) == pytest.approx(list(mean), abs=1e-6)
@@ -338,12 +338,13 @@ def test_loading_through_the_front_door(demo):
 
 
 class Zeros:
-    def logits(self, rows):
-        return np.zeros((len(rows), 2), dtype=np.float32)
+    def run(self, rows, heads):
+        return dict.fromkeys(heads, np.zeros((len(rows), 2), dtype=np.float32))
 
 
 def test_tokens_are_counted_over_all_windows():
-    short = Predictor(None, TextEncoder(make_tokenizer("bert"), max_length=16), Zeros())
+    meta = BundleMeta(task=JAILBREAK, labels=JAILBREAK.labels, max_length=16)
+    short = Predictor(meta, TextEncoder(make_tokenizer("bert"), max_length=16), Zeros())
     whole = TextEncoder(make_tokenizer("bert"), max_length=4096).encode([LONG, "x"])
     assert [r.tokens for r in short.read([LONG, "x"])] == [len(text[0].offsets) for text in whole]
     assert len(whole[0][0].offsets) > 200 and len(whole[1][0].offsets) == 1

@@ -59,9 +59,10 @@ def make_job(backbone: Path, directory: Path, **options: object) -> trainer.Job:
         seed=settings.seed,
     )
     return trainer.Job(
-        model=network.model, train=rows(backbone, 76, 1), validation=validation, metrics=metrics,
-        checkpoint_metric="accuracy", classes=3, pad_id=network.model.config.pad_token_id,
-        options=settings, directory=directory, identity=trainer.identify(options=chosen),
+        model=network.model, train=rows(backbone, 76, 1),
+        objectives=[trainer.Objective("tiny", validation, metrics, "accuracy", 3)],
+        pad_id=network.model.config.pad_token_id, options=settings, directory=directory,
+        identity=trainer.identify(options=chosen),
     )  # fmt: skip
 
 

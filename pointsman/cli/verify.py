@@ -1,0 +1,52 @@
+"""`pointsman verify`: whether every runtime of a bundle answers as it did when it was packed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from pointsman.export.parity import Outcome
+
+
+def verify_cli(
+    bundle: Path = typer.Argument(help="Bundle or run directory."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Replay a bundle's golden answers through torch and each of its exports."""
+    import json
+
+    from pointsman.bundle.layout import find_bundles
+    from pointsman.cli.console import OUT, say, show_table
+    from pointsman.export.verify import verify_bundle
+
+    for path in find_bundles([bundle]):
+        found = verify_bundle(path)
+        if as_json:
+            OUT.print_json(json.dumps({"bundle": str(path), **found.to_dict()}))
+        else:
+            title = f"{path}: {found.texts} texts, {found.windows} windows"
+            show_table(title, HEADER, [_cells(outcome) for outcome in found.outcomes])
+            for outcome in found.outcomes:
+                for fault in outcome.faults:
+                    say(f"{outcome.backend}, {outcome.head}: {fault}")
+        found.check()
+
+
+HEADER = ("runtime", "head", "logits differ by", "in batches by", "allowed", "equal", "")
+
+
+def _cells(outcome: Outcome) -> list[str]:
+    allowed = outcome.tolerance
+    worst = f"{max(outcome.worst.values()):.1e}" if outcome.worst else "-"
+    return [
+        outcome.backend,
+        outcome.head,
+        worst,
+        f"{outcome.batching:.1e}" if outcome.worst else "-",
+        f"{allowed.logits:g} for {allowed.share:.0%}",
+        f"{outcome.decisions:.2%}",
+        "passed" if outcome.passed else "FAILED",
+    ]

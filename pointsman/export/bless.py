@@ -1,0 +1,139 @@
+"""What an export has to show before it may answer in place of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pointsman.core.types import Example, Prediction
+from pointsman.runtime.predictor import Predictor, Reading
+
+MOST_LOST = 0.005  # of a headline metric on validation: half a point
+LEAST_AGREEMENT = 0.99  # of the decisions at the operating point
+MOST_ERROR = 1e-4  # of the logits of an export in fp32
+
+Score = Callable[[Sequence[Example], Sequence[Prediction]], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What torch in fp32 says of some rows.
+
+    Attributes:
+        predictor: The bundle's head in torch fp32.
+        examples: Labelled rows, or texts alone.
+        readings: Its logits of each row.
+        predictions: What follows from them.
+        score: Gives the head's headline metric; None where rows have no labels.
+    """
+
+    predictor: Predictor
+    examples: tuple[Example, ...]
+    readings: tuple[Reading, ...]
+    predictions: tuple[Prediction, ...]
+    score: Score | None
+
+    @classmethod
+    def ask(
+        cls, predictor: Predictor, examples: Sequence[Example], score: Score | None
+    ) -> Reference:
+        """Let torch answer the rows."""
+        readings = predictor.read([example.text for example in examples])
+        predictions = predictor.decide(readings)
+        return cls(predictor, tuple(examples), tuple(readings), tuple(predictions), score)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an export did on the rows of one head.
+
+    Attributes:
+        rows: How many rows it answered.
+        agreement: Share of its decisions that are torch's; see `agreement`.
+        logit_error: Largest difference of a logit.
+        before: The headline metric of torch; None where rows have no labels.
+        after: That of the export.
+        blessed: Whether all of it is good enough.
+    """
+
+    rows: int
+    agreement: float
+    logit_error: float
+    before: float | None
+    after: float | None
+    blessed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        figures: dict[str, Any] = {
+            "rows": self.rows,
+            "agreement": self.agreement,
+            "logit_error": self.logit_error,
+            "blessed": self.blessed,
+        }
+        if self.before is not None and self.after is not None:
+            figures |= {"headline": {"torch": self.before, "export": self.after}}
+        return figures
+
+
+def prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
+    """Let an export answer what torch answered, and say whether it may take its place.
+
+    Args:
+        reference: What torch said of the rows.
+        candidate: The same head, computed by the export.
+        precision: What the export computes in. In fp32 the logits themselves have to agree.
+    """
+    readings = candidate.read([example.text for example in reference.examples])
+    predictions = candidate.decide(readings)
+    agreed = agreement(reference.predictions, predictions)
+    error = logit_error(reference.readings, readings)
+    before = after = None
+    blessed = agreed >= LEAST_AGREEMENT and (precision != "fp32" or error <= MOST_ERROR)
+    if reference.score is not None:
+        before = reference.score(reference.examples, reference.predictions)
+        after = reference.score(reference.examples, predictions)
+        blessed = blessed and before - after <= MOST_LOST
+    elif precision != "fp32":
+        blessed = False  # figures alone can bless a precision that moves the logits
+    return Proof(len(readings), agreed, error, before, after, blessed)
+
+
+def agreement(first: Sequence[Prediction], second: Sequence[Prediction]) -> float:
+    """Return the share of decisions that two models share.
+
+    A decision is the label of a text and whether it is sure. Of a token task it is each span that
+    either finds, bounds and type, and the silence of both about a text.
+    """
+    same = total = 0
+    for one, other in zip(first, second, strict=True):
+        if one.label is not None or other.label is not None:
+            same += (one.label, one.unsure) == (other.label, other.unsure)
+            total += 1
+            continue
+        spans, others = ({(s.start, s.end, s.label) for s in p.spans} for p in (one, other))
+        same += len(spans & others) if spans or others else 1
+        total += len(spans | others) or 1
+    return same / total if total else 1.0
+
+
+def logit_error(first: Sequence[Reading], second: Sequence[Reading]) -> float:
+    """Return the largest difference of a logit between two models' readings of the same texts."""
+    return max((float(np.abs(a - b).max()) for a, b in _pairs(first, second)), default=0.0)
+
+
+def mean_logit_error(first: Sequence[Reading], second: Sequence[Reading]) -> float:
+    """Return the root of the mean squared difference of the logits."""
+    squares = [(float(((a - b) ** 2).sum()), a.size) for a, b in _pairs(first, second)]
+    return float(np.sqrt(sum(s for s, _ in squares) / max(1, sum(n for _, n in squares))))
+
+
+def _pairs(first: Sequence[Reading], second: Sequence[Reading]) -> list[tuple[Any, Any]]:
+    return [
+        (a, b)
+        for one, other in zip(first, second, strict=True)
+        for a, b in zip(one.logits, other.logits, strict=True)
+    ]

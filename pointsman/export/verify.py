@@ -1,0 +1,95 @@
+"""`pointsman verify`: a bundle's golden answers through every runtime that it can have here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.layout import read_bundle
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.errors import PointsmanError
+from pointsman.data.encode import TextEncoder
+from pointsman.export.golden import GOLDEN, read_golden
+from pointsman.export.parity import Outcome, Subject, verify
+from pointsman.runtime.backend import load_backend
+from pointsman.runtime.predictor import Progress
+
+
+class ParityError(PointsmanError):
+    """A runtime that does not answer as torch did when the bundle was packed."""
+
+    exit_code = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What `verify_bundle` found.
+
+    Attributes:
+        texts: How many golden texts were replayed.
+        windows: How many windows they have.
+        outcomes: One a head of each runtime, the first of them of the tokenizer.
+    """
+
+    texts: int
+    windows: int
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every runtime passed."""
+        return all(outcome.passed for outcome in self.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        outcomes = [outcome.to_dict() for outcome in self.outcomes]
+        return {
+            "texts": self.texts,
+            "windows": self.windows,
+            "passed": self.passed,
+            "outcomes": outcomes,
+        }
+
+    def check(self) -> None:
+        """Raise for what failed.
+
+        Raises:
+            ParityError: With the first fault.
+        """
+        failed = [outcome for outcome in self.outcomes if not outcome.passed]
+        if failed:
+            first = failed[0]
+            raise ParityError(
+                "every runtime to answer as torch did when the bundle was packed",
+                got=f"{len(failed)} of {len(self.outcomes)} checks failed; "
+                f"{first.backend}, {first.head}: {first.faults[0]}",
+                fix="copy the bundle again, or export it again",
+            )
+
+
+def verify_bundle(
+    path: Path, subjects: Sequence[Subject] | None = None, *, progress: Progress | None = None
+) -> Verified:
+    """Replay a bundle's golden answers.
+
+    Args:
+        path: Directory of the bundle.
+        subjects: The runtimes; those that `find_subjects` finds when not given.
+        progress: Called with 1 after each runtime.
+
+    Raises:
+        BundleError: If the bundle or its golden answers are missing, damaged or changed.
+    """
+    meta = read_bundle(path)
+    rows = read_golden(path, listed=GOLDEN in meta.files)
+    encoder = TextEncoder.from_directory(path, max_length=meta.max_length)
+    found = find_subjects(path, meta) if subjects is None else subjects
+    outcomes = verify(found, rows, {meta.task.name: meta}, encoder, progress=progress)
+    return Verified(len(rows), sum(len(row.windows) for row in rows), tuple(outcomes))
+
+
+def find_subjects(path: Path, meta: BundleMeta) -> list[Subject]:
+    """Return the runtimes that can answer for a bundle on this machine."""
+    return [Subject("torch fp32", "fp32", lambda: load_backend("torch", path, meta))]

@@ -1,0 +1,48 @@
+"""Logits of several heads through torch, after one pass of the encoder that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pointsman.bundle.meta import SharedMeta
+from pointsman.core.errors import BundleError
+from pointsman.models.shared import load_shared
+
+
+class TorchSharedBackend:
+    """A shared bundle's network in fp32 on the CPU, or on a GPU if there is one."""
+
+    name = "torch fp32"
+
+    def __init__(self, path: Path, meta: SharedMeta, *, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        try:
+            network = load_shared(path, meta.specs, meta.trunk_layers)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{path}: weights that fit its configuration", got=error, fix="pack it again"
+            ) from error
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = network.to(self._device)
+        self._pad_id = network.config.pad_token_id or 0
+        self.heads = tuple(meta.heads)
+
+    @torch.inference_mode()
+    def run(
+        self, batch: Sequence[Sequence[int]], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of a batch; see `pointsman.runtime.backend.Backend`."""
+        longest = max(len(row) for row in batch)
+        ids = torch.full((len(batch), longest), self._pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for index, row in enumerate(batch):
+            ids[index, : len(row)] = torch.as_tensor(row)
+            mask[index, : len(row)] = 1
+        answers = self._network(ids.to(self._device), mask.to(self._device), heads=heads)
+        return {name: np.asarray(logits.float().cpu().numpy()) for name, logits in answers.items()}

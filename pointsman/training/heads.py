@@ -1,0 +1,172 @@
+"""Several heads in one run: their loss in a mixed batch, and their evaluation one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, Sampler
+from transformers import EvalPrediction, Trainer, TrainerControl
+
+from pointsman.data.encode import IGNORED
+from pointsman.training.batching import LengthGroupedSampler
+from pointsman.training.job import MEAN, Objective
+from pointsman.training.losses import WeightedCrossEntropy
+
+Compute = Callable[[EvalPrediction], dict[str, float]]
+
+
+class HeadLosses:
+    """The loss of a batch that mixes the rows of several heads.
+
+    A head's loss is the mean over its labelled items, and enters by the share of its rows: every
+    row weighs the same, so that sampling alone decides how much of a step each task has. One head
+    alone has the loss that it has in a model of its own.
+
+    Args:
+        losses: One loss a head, by name and in order.
+        weights: What each head's loss is multiplied with.
+        balance: Turns the losses, shape `(heads,)`, into those under learned weights; None leaves
+            them as they are. Looked up anew for each batch, since adapters replace modules.
+    """
+
+    def __init__(
+        self,
+        losses: Mapping[str, WeightedCrossEntropy],
+        weights: Sequence[float],
+        balance: Callable[[], Callable[[torch.Tensor], torch.Tensor] | None],
+    ) -> None:
+        self._losses = losses
+        self._weights = torch.tensor(list(weights))
+        self._balance = balance
+
+    def count(self, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
+        """Return the labelled items and the rows of each head in a step, shape `(heads, 2)`."""
+        counts = torch.zeros(len(self._losses), 2)
+        for batch in batches:
+            items = (batch["labels"] != IGNORED).sum(1).float().cpu()
+            owners = batch["owners"].cpu()
+            counts[:, 0].index_add_(0, owners, items)
+            counts[:, 1].index_add_(0, owners, torch.ones_like(items))
+        return counts
+
+    def __call__(
+        self,
+        outputs: Mapping[str, torch.Tensor],
+        labels: torch.Tensor,
+        owners: torch.Tensor,
+        counts: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of one batch.
+
+        Args:
+            outputs: For each head that has rows, `(rows, classes)` or `(rows, length, classes)`.
+            labels: Shape `(batch, length)`; a class in the first column for a sequence head.
+            owners: Shape `(batch,)`, the index of each row's head.
+            counts: As `count` gives them, of the whole optimiser step.
+        """
+        counts = counts.to(labels.device)
+        losses = torch.zeros(len(self._losses), device=labels.device)
+        parts = list(losses.unbind())
+        for place, (name, loss) in enumerate(self._losses.items()):
+            if name not in outputs:
+                continue
+            own = labels[owners == place]
+            targets = own[:, 0] if outputs[name].ndim == 2 else own
+            items = counts[place, 0].clamp(min=1)
+            parts[place] = loss({"logits": outputs[name]}, targets, items)
+        balanced = torch.stack(parts)
+        balance = self._balance()
+        if balance is not None:
+            balanced = balance(balanced)
+        shares = counts[:, 1] / counts[:, 1].sum()
+        return (balanced * shares * self._weights.to(labels.device)).sum()
+
+
+class PureOrderTrainer(Trainer):
+    """The Trainer with a row order that depends on seed and epoch alone, and with several heads.
+
+    Args:
+        sampler: Gives the order.
+        head_losses: The loss of mixed batches; None where the model has one head and the Trainer's
+            own ways do.
+        objectives: The heads, with what computes each one's figures.
+        keywords: For the Trainer.
+    """
+
+    control: TrainerControl
+
+    def __init__(
+        self,
+        *,
+        sampler: LengthGroupedSampler,
+        head_losses: HeadLosses | None = None,
+        objectives: Mapping[str, tuple[Objective, Compute]] | None = None,
+        **keywords: Any,
+    ) -> None:
+        self._sampler = sampler
+        self._head_losses = head_losses
+        self._objectives = objectives or {}
+        super().__init__(**keywords)
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
+        return self._sampler
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[Any], device: torch.device
+    ) -> torch.Tensor | int | None:
+        if self._head_losses is None:
+            return super()._get_num_items_in_batch(batch_samples, device)  # type: ignore[no-any-return]
+        return self._head_losses.count(batch_samples)
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the loss of a batch, and the outputs if they are asked for."""
+        if self._head_losses is None:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        inputs = dict(inputs)
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = self._head_losses(outputs, labels, inputs["owners"], num_items_in_batch)
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Return the figures of the validation rows: of every head, and the mean of them.
+
+        The Trainer's own way with several sets reports each of them as an evaluation, so that
+        early stopping would look for the mean in every one and never see it.
+        """
+        if self._head_losses is None:
+            return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return]
+        metrics: dict[str, float] = {}
+        leading, losses = [], []
+        for name, (objective, compute) in self._objectives.items():
+            self.compute_metrics = compute
+            prefix = f"{metric_key_prefix}_{name}"
+            output = self.evaluation_loop(
+                self.get_eval_dataloader(self.eval_dataset[name]),
+                description=f"Evaluation of {name}",
+                ignore_keys=ignore_keys,
+                metric_key_prefix=prefix,
+            )
+            metrics |= output.metrics
+            leading.append(metrics[f"{prefix}_{objective.checkpoint_metric}"])
+            losses.append(metrics[f"{prefix}_loss"])
+        metrics[f"{metric_key_prefix}_{MEAN}"] = sum(leading) / len(leading)
+        metrics[f"{metric_key_prefix}_loss"] = sum(losses) / len(losses)
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics

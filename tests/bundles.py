@@ -1,0 +1,64 @@
+"""Bundles of random weights, packed without training: what runtimes are compared on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pointsman.bundle.layout import write_bundle
+from pointsman.bundle.meta import BundleMeta
+from pointsman.data.encode import TextEncoder
+from pointsman.data.golden_texts import golden_texts
+from pointsman.tasks.catalogue import load_task
+from pointsman.tasks.labels import model_labels
+from tests.conftest import make_backbone
+
+MAX_LENGTH = 64
+OUTSIDE = 4.0
+SPREAD, MOST = 1.5, 100  # of logits: a fresh classifier has all but equal ones, ties everywhere
+
+
+def make_bundle(path: Path, family: str, task: str, **more: object) -> BundleMeta:
+    """Write a bundle of a tiny random network whose answers differ from text to text."""
+    from pointsman.models.network import build_network, quiet
+    from pointsman.models.weights import find_backbone
+
+    spec = load_task(task)
+    backbone = find_backbone(str(make_backbone(family, path.parent / f"{path.name}-backbone")))
+    model = build_network(backbone, spec, seed=3).model
+    lines = spec.level == "token"
+    encoder = TextEncoder.from_backbone(backbone.path, max_length=MAX_LENGTH, lines=lines)
+    _spread(model, encoder)
+
+    def fill(directory: Path) -> None:
+        with quiet():
+            model.save_pretrained(directory)
+        encoder.save(directory)
+
+    settings = {"temperature": 1.3, "pool_words": lines, "abstain_below": 0.0, **more}
+    if spec.positive is None and spec.level == "sequence":
+        settings["abstain_below"] = 0.3
+    thresholds = {spec.positive: 0.5} if spec.positive else {}
+    if lines:
+        thresholds = {"PERSON": 0.2, "GPE": 0.15}
+    meta = BundleMeta(
+        task=spec, labels=model_labels(spec), max_length=MAX_LENGTH, thresholds=thresholds, **settings
+    )
+    return write_bundle(path, lambda: meta, fill)
+
+
+def _spread(model: Any, encoder: TextEncoder) -> None:
+    """Scale the classifier, and move its bias so that every label is the likeliest somewhere."""
+    import torch
+
+    layer = getattr(model.classifier, "out_proj", model.classifier)
+    windows = [parts[0].input_ids for parts in encoder.encode(golden_texts()[40:140:4])]
+    model.eval()
+    with torch.no_grad():
+        said = torch.cat([model(torch.tensor([ids])).logits.flatten(0, -2) for ids in windows])
+        scale = SPREAD / said.std(dim=0).mean()
+        layer.weight.mul_(min(scale, MOST))  # beyond it, fp32 noise would grow into the answers
+        said = torch.cat([model(torch.tensor([ids])).logits.flatten(0, -2) for ids in windows])
+        layer.bias.sub_(said.mean(dim=0))
+        if layer.out_features > 20:
+            layer.bias[0] += OUTSIDE  # most tokens are outside of every entity
