@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pointsman import __version__
-from pointsman.bundle.layout import CONFIG, TOKENIZER, WEIGHTS, find_bundles, read_bundle
+from pointsman.bundle.layout import CONFIG, TOKENIZER, WEIGHTS, find_bundles
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError, ExportError
-from pointsman.core.files import atomic_directory, read_json, write_json, write_text
+from pointsman.core.files import atomic_directory, write_json, write_text
 from pointsman.export.contract import check_model
+from pointsman.export.heads import Head, Weights, read_heads
 from pointsman.export.reading import LORA
 from pointsman.export.router_config import FRAGMENT, Entry, render_fragment, threshold_of
 from pointsman.export.router_refusals import flat_keys, refuse
-from pointsman.export.slots import SEQUENCE_LENGTH, SLOTS, Slot, directory_name
+from pointsman.export.slots import CLASSES, SEQUENCE_LENGTH, SLOTS, Slot, directory_name
 from pointsman.models.adapters import LoraOptions
 from pointsman.models.backbones import find_family
 
@@ -34,30 +34,7 @@ if TYPE_CHECKING:
 
 PROVENANCE = "pointsman.json"
 CLASSIFIER = ("classifier.weight", "classifier.bias")
-Weights = dict[str, NDArray[Any]]
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One classifier, as a model of its own.
-
-    Attributes:
-        meta: What it says of itself.
-        config: Its `config.json`.
-        directory: Where its tokenizer lies.
-        weights: Reads its tensors, by the names that transformers gives them.
-    """
-
-    meta: BundleMeta
-    config: dict[str, Any]
-    directory: Path
-    weights: Callable[[], Weights]
-
-    @property
-    def name(self) -> str:
-        """Name of its task."""
-        return self.meta.task.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +44,6 @@ class Exported:
     path: Path
     report: Report
     notes: tuple[str, ...]
-
-
-def read_heads(path: Path) -> list[Head]:
-    """Return the classifiers of a bundle: one, or several that share a backbone.
-
-    Raises:
-        BundleError: If the bundle is missing or damaged.
-    """
-    meta = read_bundle(path)
-
-    def weights() -> Weights:
-        from safetensors.numpy import load_file
-
-        return dict(load_file(path / WEIGHTS))
-
-    return [Head(meta, read_json(path / CONFIG), path, weights)]
 
 
 def export_router(paths: Sequence[Path], out: Path, *, say: Say) -> list[Exported]:
@@ -209,7 +170,9 @@ def router_config(meta: BundleMeta, config: dict[str, Any]) -> dict[str, Any]:
         written |= flat_keys(config)
         if int(config.get("vocab_size", 0)) >= 200_000:
             written["position_embedding_type"] = "sans_pos"
+    family = str(config.get("model_type"))
     written |= {
+        "architectures": [f"{CLASSES[family]}For{meta.task.level.capitalize()}Classification"],
         "dtype": "float32",
         "num_labels": len(meta.labels),  # transformers does not write it
         "id2label": {str(index): label for index, label in enumerate(meta.labels)},

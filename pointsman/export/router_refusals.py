@@ -102,9 +102,11 @@ def flat_keys(config: dict[str, Any]) -> dict[str, Any]:
 
 def _period(types: list[str], config: dict[str, Any]) -> int:
     """Return n where every n-th layer from the first looks everywhere and the others nearby."""
+    periods = list(range(1, len(types) + 1))
     named = config.get("global_attn_every_n_layers")
-    first: int = named if is_count(named) else 1
-    for every in [first, *range(1, len(types) + 1)]:
+    if is_count(named):
+        periods.insert(0, named)
+    for every in periods:
         if layer_types(len(types), every) == types:
             return every
     raise ValueError("its global layers stand at no fixed distance")

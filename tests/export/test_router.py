@@ -14,7 +14,8 @@ from pointsman.bundle.layout import read_bundle, write_bundle
 from pointsman.core.errors import ConfigError, ExportError
 from pointsman.data.encode import TextEncoder
 from pointsman.export.contract import verify_contract
-from pointsman.export.router import export_router, lora_config, read_heads, router_config
+from pointsman.export.heads import read_heads
+from pointsman.export.router import export_router, lora_config, router_config
 from pointsman.export.router_config import FRAGMENT, LEAST, threshold_of
 from pointsman.export.slots import (
     SLOTS,
@@ -27,6 +28,7 @@ from pointsman.runtime.windows import softmax
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.intent import INTENT
 from pointsman.tasks.jailbreak import JAILBREAK
+from pointsman.tasks.labels import model_labels
 from pointsman.tasks.pii import PII
 from tests.conftest import CORPUS, make_tokenizer
 from tests.export.conftest import POINTS, TASKS, make_bundle
@@ -388,3 +390,67 @@ def test_a_configuration_that_leaves_keys_out_gets_the_models_own(bundles):
     assert found["layer_norm_eps"] == 1e-5 and found["global_attn_every_n_layers"] == 3
     assert (found["global_rope_theta"], found["local_rope_theta"]) == (160_000, 10_000)
     assert CATEGORY.labels == tuple(found["id2label"].values())
+
+
+def make_shared(backbone, path, trunk_layers):
+    """Pack a shared bundle of random weights with all four heads."""
+    from pointsman.bundle.meta import BundleMeta, SharedMeta
+    from pointsman.models.network import build_network
+    from pointsman.models.shared import SharedNetwork, save_shared
+    from pointsman.models.weights import find_backbone
+
+    found = find_backbone(str(backbone))
+    specs = {spec.name: spec for spec in (CATEGORY, PII, JAILBREAK, INTENT)}
+    models = {name: build_network(found, spec, seed=3).model for name, spec in specs.items()}
+    network = SharedNetwork(models, specs, trunk_layers=trunk_layers)
+    with torch.no_grad():
+        for head in network.heads.values():
+            for weight in head.parameters():  # layers of its own differ from the other heads'
+                weight.add_(torch.randn_like(weight) * 0.1)
+    heads = {
+        name: BundleMeta(
+            task=spec,
+            labels=model_labels(spec),
+            max_length=48,
+            temperature=POINTS.get(name, {}).get("temperature", 1.0),
+        )
+        for name, spec in specs.items()
+    }
+    meta = SharedMeta(
+        heads=heads,
+        max_length=48,
+        trunk_layers=trunk_layers,
+        provenance={"backbone": found.provenance()},
+    )
+
+    def fill(directory):
+        save_shared(network, directory)
+        TextEncoder.from_backbone(found.path, max_length=48).save(directory)
+
+    write_bundle(path, lambda: meta, fill)
+    return path
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("trunk_layers", [1, 2])
+def test_heads_that_share_an_encoder_become_whole_models(backbones, tmp_path, family, trunk_layers):
+    lines = []
+    path = make_shared(backbones[family], tmp_path / "bundle", trunk_layers)
+    done = export_router([path], tmp_path / "out", say=lines.append)
+    assert len(done) == 3 and verify_contract(tmp_path / "out").holds
+    assert any("intent" in line and "left out" in line for line in lines)
+    shared = load(path)
+    encoder = TextEncoder.from_directory(path, max_length=48)
+    windows = [parts[0].input_ids for parts in encoder.encode(TEXTS)]
+    for task, slot in SLOTS.items():
+        place = next((tmp_path / "out").glob(f"{slot.prefix}*"))
+        auto = (
+            AutoModelForTokenClassification if task == "pii" else AutoModelForSequenceClassification
+        )
+        model = auto.from_pretrained(place).eval()
+        readings = shared.head(task).read(TEXTS)
+        for ids, reading in zip(windows, readings, strict=True):
+            with torch.inference_mode():
+                logits = model(torch.tensor([ids])).logits[0].numpy()
+            wanted = softmax(reading.logits[0] / POINTS[task]["temperature"])
+            np.testing.assert_allclose(softmax(logits), wanted, atol=1e-5)
