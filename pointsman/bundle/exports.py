@@ -99,7 +99,7 @@ def new_export(path: Path, target: str, precision: str) -> Iterator[Path]:
     """
     with atomic_directory(path / EXPORT / directory_name(target, precision)) as temporary:
         yield temporary
-        # the directory is about to be exchanged: from here on the list must not speak of the old one
+        # the directory is about to be exchanged: the list must not speak of the old one any more
         _write(path, _others(path, target, precision))
 
 

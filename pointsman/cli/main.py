@@ -15,6 +15,7 @@ from pointsman.cli import (
     compare,
     data,
     evaluate,
+    export,
     report,
     run,
     tasks,
@@ -44,6 +45,7 @@ app.command("run")(run.run_cli)
 app.command("evaluate")(evaluate.evaluate_cli)
 app.command("calibrate")(calibrate.calibrate_cli)
 app.command("compare")(compare.compare_cli)
+app.command("export")(export.export_cli)
 app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
 app.command("verify")(verify.verify_cli)

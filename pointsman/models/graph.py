@@ -36,9 +36,7 @@ class OneHead(nn.Module):
         Returns:
             `(batch, labels)` of a sequence task, `(batch, length, labels)` of a token task.
         """
-        logits: torch.Tensor = self.model(
-            input_ids=input_ids, attention_mask=attention_mask
-        ).logits
+        logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
         return logits
 
 

@@ -59,9 +59,7 @@ class Backend(Protocol):
         ...
 
 
-def load_backend(
-    name: str, path: Path, meta: Meta, *, threads: int | None = None
-) -> Backend:
+def load_backend(name: str, path: Path, meta: Meta, *, threads: int | None = None) -> Backend:
     """Load a bundle's network into a backend.
 
     Args:
