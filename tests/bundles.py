@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pointsman.bundle.exports import ExportEntry
 from pointsman.bundle.layout import write_bundle
 from pointsman.bundle.meta import BundleMeta
 from pointsman.data.encode import TextEncoder
@@ -42,7 +43,11 @@ def make_bundle(path: Path, family: str, task: str, **more: object) -> BundleMet
     if lines:
         thresholds = {"PERSON": 0.2, "GPE": 0.15}
     meta = BundleMeta(
-        task=spec, labels=model_labels(spec), max_length=MAX_LENGTH, thresholds=thresholds, **settings
+        task=spec,
+        labels=model_labels(spec),
+        max_length=MAX_LENGTH,
+        thresholds=thresholds,
+        **settings,
     )
     return write_bundle(path, lambda: meta, fill)
 
@@ -62,3 +67,41 @@ def _spread(model: Any, encoder: TextEncoder) -> None:
         layer.bias.sub_(said.mean(dim=0))
         if layer.out_features > 20:
             layer.bias[0] += OUTSIDE  # most tokens are outside of every entity
+
+
+def export_onnx(path: Path) -> ExportEntry:
+    """Put the fp32 ONNX form into a bundle, unproven: proving it is what the tests do."""
+    from pointsman.bundle.exports import add_export, new_export
+    from pointsman.bundle.layout import WEIGHTS, read_any
+    from pointsman.export.onnx import MODEL, OPSET, write_onnx
+    from pointsman.models.graph import load_graph
+
+    meta = read_any(path)
+    module, outputs = load_graph(path, meta)
+    with new_export(path, "onnx", "fp32") as place:
+        write_onnx(module, list(outputs.values()), place / MODEL)
+    entry = ExportEntry(
+        target="onnx", precision="fp32", files={}, opset=OPSET, outputs=outputs,
+        weights=meta.files[WEIGHTS], blessed=False, forced=True,
+    )  # fmt: skip
+    return add_export(path, entry)
+
+
+EXPORTED = (
+    ("bert", "jailbreak"),
+    ("bert", "pii"),
+    ("roberta", "category"),
+    ("modernbert", "pii"),
+)
+
+
+def write_exported(root: Path) -> dict[str, Path]:
+    """Write a bundle a family and task, with golden answers and an ONNX export."""
+    from pointsman.export.golden import add_golden
+
+    paths = {}
+    for family, task in EXPORTED:
+        path = paths[f"{family}-{task}"] = root / f"{family}-{task}"
+        add_golden(path, make_bundle(path, family, task))
+        export_onnx(path)
+    return paths

@@ -210,3 +210,11 @@ def shared() -> Path:
     if not (place / "data").is_dir():
         pytest.skip(f"real data is not at {place}: set POINTSMAN_SHARED to run this test")
     return place
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles of random weights with golden answers and an ONNX export, a family and task each."""
+    from tests.bundles import write_exported
+
+    return write_exported(tmp_path_factory.mktemp("exported"))

@@ -14,19 +14,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.bundle.layout import META, write_meta
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError
 from pointsman.core.files import sha256_file, write_jsonl
 from pointsman.core.types import PredictedSpan, Prediction
 from pointsman.data.encode import Window
 from pointsman.data.golden_texts import golden_texts
 from pointsman.runtime.predictor import Logits, Predictor, Reading, load
+from pointsman.runtime.shared import SharedPredictor
 
 GOLDEN = "golden.jsonl"
 TEXTS = 200
@@ -36,6 +37,8 @@ ROW_LABELS = 7  # logits a token that a token task stores, on average
 NOISE = 2e-5
 TRIALS = 3
 DIGITS = 7
+
+Meta = TypeVar("Meta", BundleMeta, SharedMeta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class GoldenRow:
     heads: Mapping[str, GoldenHead]
 
 
-def add_golden(path: Path, meta: BundleMeta) -> BundleMeta:
+def add_golden(path: Path, meta: Meta) -> Meta:
     """Write a bundle's metadata, its golden answers as torch in fp32 gives them, and their hash.
 
     The metadata is written without a hash of golden answers first: whatever ends this early leaves
@@ -89,31 +92,33 @@ def add_golden(path: Path, meta: BundleMeta) -> BundleMeta:
     """
     files = {name: digest for name, digest in meta.files.items() if name != GOLDEN}
     write_meta(path, meta.model_copy(update={"files": files}))
-    predictor = load(path, backend="torch")
-    write_jsonl(path / GOLDEN, golden_rows({meta.task.name: predictor}))
+    write_jsonl(path / GOLDEN, golden_rows(load(path, backend="torch")))
     whole = meta.model_copy(update={"files": {**files, GOLDEN: sha256_file(path / GOLDEN)}})
     write_meta(path, whole)
     return whole
 
 
-def golden_rows(heads: Mapping[str, Predictor], count: int = TEXTS) -> list[dict[str, Any]]:
+def golden_rows(predictor: Predictor | SharedPredictor, count: int = TEXTS) -> list[dict[str, Any]]:
     """Return the JSON form of the first texts whose decisions are steady for every head.
 
     Args:
-        heads: A predictor a head; all of one bundle, so of one tokenizer.
+        predictor: The bundle in torch fp32.
         count: How many texts.
     """
     texts = golden_texts()
-    readings = {name: predictor.read(texts) for name, predictor in heads.items()}
-    rows = []
+    if isinstance(predictor, Predictor):
+        heads = {predictor.task.name: predictor}
+        readings = {predictor.task.name: predictor.read(texts)}
+    else:
+        heads = {name: predictor.head(name) for name in predictor.heads}
+        readings = predictor.read(texts, heads=predictor.heads)
+    rows: list[dict[str, Any]] = []
     for number, text in enumerate(texts):
         own = {name: found[number] for name, found in readings.items()}
-        if all(_steady(heads[name], reading, number) for name, reading in own.items()):
+        if len(rows) < count and all(_steady(heads[n], r, number) for n, r in own.items()):
             windows = next(iter(own.values())).windows
             answers = {name: _answers(heads[name], reading) for name, reading in own.items()}
             rows.append({"text": text, "windows": [key(w) for w in windows], "heads": answers})
-        if len(rows) == count:
-            break
     return rows
 
 

@@ -225,7 +225,7 @@ def _judge_logits(
         outcome.worst[way] = max(float(part.max()) for part in apart.values())
         within = float(np.mean(np.concatenate(list(apart.values())) <= allowed.logits))
         outcome.within = min(outcome.within, within)
-        if within < allowed.share:
+        if within < allowed.share or not np.isfinite(outcome.worst[way]):
             wrong = [owner[i] for i, part in apart.items() if part.max() > allowed.logits]
             outcome.faults.append(
                 f"logits computed {way}: {within:.2%} within {allowed.logits:g}, "
@@ -268,7 +268,9 @@ def _judge_decisions(
         first += len(parts)
         answer = to_prediction(meta, row.text, parts, logits)
         same = decision(answer) == _golden_decision(golden)
-        equal.append(_labels_equal(golden, logits) if meta.task.level == "token" else np.array([same]))
+        equal.append(
+            _labels_equal(golden, logits) if meta.task.level == "token" else np.array([same])
+        )
         if not same:
             wrong.append(number)
         else:

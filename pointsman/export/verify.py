@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pointsman.bundle.layout import read_bundle
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.exports import read_exports
+from pointsman.bundle.layout import read_any
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.errors import PointsmanError
 from pointsman.data.encode import TextEncoder
 from pointsman.export.golden import GOLDEN, read_golden
 from pointsman.export.parity import Outcome, Subject, verify
-from pointsman.runtime.backend import load_backend
+from pointsman.runtime.backend import LIBRARIES, load_backend, load_export
 from pointsman.runtime.predictor import Progress
 
 
@@ -82,14 +85,29 @@ def verify_bundle(
     Raises:
         BundleError: If the bundle or its golden answers are missing, damaged or changed.
     """
-    meta = read_bundle(path)
+    meta = read_any(path)
+    heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
     rows = read_golden(path, listed=GOLDEN in meta.files)
     encoder = TextEncoder.from_directory(path, max_length=meta.max_length)
     found = find_subjects(path, meta) if subjects is None else subjects
-    outcomes = verify(found, rows, {meta.task.name: meta}, encoder, progress=progress)
+    outcomes = verify(found, rows, heads, encoder, progress=progress)
     return Verified(len(rows), sum(len(row.windows) for row in rows), tuple(outcomes))
 
 
-def find_subjects(path: Path, meta: BundleMeta) -> list[Subject]:
-    """Return the runtimes that can answer for a bundle on this machine."""
-    return [Subject("torch fp32", "fp32", lambda: load_backend("torch", path, meta))]
+def find_subjects(path: Path, meta: BundleMeta | SharedMeta) -> list[Subject]:
+    """Return the runtimes that can answer for a bundle here: torch, and every export of it.
+
+    OpenVINO's bf16 form holds its weights in fp32, so the same file is forced to fp32, too.
+    Exports whose library is not installed are left out.
+    """
+    found = [Subject("torch fp32", "fp32", partial(load_backend, "torch", path, meta))]
+    libraries = {target: library for library, target in LIBRARIES.items()}
+    for entry in read_exports(path):
+        library = libraries.get(entry.target)
+        if library is None or find_spec(library) is None:
+            continue
+        both = entry.target == "openvino" and entry.precision == "bf16"
+        for precision in ("fp32", "bf16") if both else (entry.precision,):
+            opened = partial(load_export, path, entry, meta, precision=precision)
+            found.append(Subject(f"{library} {precision}", precision, opened))
+    return found
