@@ -117,8 +117,8 @@ def _pii_fault(spec: TaskSpec) -> str | None:
     if clash is None:
         return None
     return (
-        f"the name {clash[0]} begins {clash[1]}, and the router tells entities apart by their "
-        "beginnings; rename one (`label_map` in the recipe) and train again"
+        f"the name {clash[0]} begins {clash[1]}, and the router could take one for the other; "
+        "rename one (`label_map` in the recipe) and train again"
     )
 
 

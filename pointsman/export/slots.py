@@ -144,7 +144,7 @@ def slot_of_name(name: str) -> Slot | None:
 def prefix_clash(names: tuple[str, ...]) -> tuple[str, str] | None:
     """Return two entity names of which one begins the other, or None.
 
-    The router compares the names of entities by their beginnings, and would take one for the other.
+    The contract rules such names out: the router could take one entity for the other.
     """
     ordered = sorted(set(names))
     for shorter, longer in zip(ordered, ordered[1:], strict=False):

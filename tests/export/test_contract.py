@@ -1,8 +1,10 @@
 """The checker names the clause that is broken, and no other."""
 
 import json
+import re
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,7 +13,7 @@ from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
 from pointsman.core.errors import ConfigError
-from pointsman.export.contract import CLAUSES, verify_contract
+from pointsman.export.contract import CLAUSES, SET_CLAUSES, verify_contract
 from pointsman.export.onnx_clauses import ONNX_CLAUSES
 from pointsman.export.tensors import read_tensors
 
@@ -455,6 +457,16 @@ def test_a_graph_with_another_face_is_named(onnx_directory, clause, face):
 )
 def test_files_of_an_onnx_directory(onnx_directory, clause, damage):
     assert verify_contract(damage(onnx_directory), "router-onnx").broken == (clause,)
+
+
+def test_the_page_lists_every_clause():
+    page = (Path(__file__).resolve().parents[2] / "docs/reference/router.md").read_text()
+    for clause in (*CLAUSES, *SET_CLAUSES, *ONNX_CLAUSES):
+        assert f"| `{clause.id}` | {clause.sentence} | " in page
+    listed = set(re.findall(r"^\| `([a-z]+\.[a-z0-9_]+)` \|", page, re.M)) - {
+        "classifier.category_model", "classifier.pii_model",
+    }  # fmt: skip
+    assert listed == {c.id for c in (*CLAUSES, *SET_CLAUSES, *ONNX_CLAUSES)}
 
 
 def test_every_onnx_clause_is_broken_by_a_graph_or_file():
