@@ -24,6 +24,7 @@ ROOMS = {
     "pipeline": "one recipe file in, a finished run directory out",
     "training": "configuration, order, losses, the Trainer",
     "evaluation": "figures, reports, the document's prompts, baselines",
+    "export": "other forms of a bundle, and the contracts that they have to meet",
     "runtime": "text in, Prediction out",
     "models": "torch modules: backbone, head, adapter",
     "data": "sources to prepared and encoded rows; no torch",
