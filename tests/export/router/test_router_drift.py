@@ -24,7 +24,7 @@ from pointsman.export.drift import (
     transposed_pooler,
 )
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "router_drift.py"
+SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "router_drift.py"
 HEAD = "the router's head"
 THETA = "global theta in local layers"
 
