@@ -3,15 +3,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Real labelled data for `make bench`: a folder a task, a JSONL file a source.
+# Real labelled data for `make realdata`: a folder a task, a JSONL file a source.
 DATA ?=
 TASKS ?= category pii jailbreak intent
+# For the measurements of speed: a trained shared bundle (else random weights of ModernBERT base's
+# shape), a JSONL file of real chat, prepared data of the jailbreak task, and more options, as in
+# OPTIONS=--quick. docs/benchmarks.md says what each measures.
+BUNDLE ?=
+CHAT ?=
+PREPARED ?=
+BACKBONE ?= modernbert-base-shape
+OPTIONS ?=
+MEASURE = $(BIN)/python benchmarks
+WEIGHTS = $(if $(BUNDLE),--bundle "$(BUNDLE)") $(OPTIONS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test demo bench lint types node format wheel clean docs
+.PHONY: help setup test demo bench latency throughput training roofline growth coldstart realdata
+.PHONY: lint types node format wheel clean docs
 
 help:  ## list the chores
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
 
 setup: $(READY)  ## make the environment
 
@@ -19,7 +30,7 @@ setup: $(READY)  ## make the environment
 $(READY): pyproject.toml constraints.txt
 	@echo 'making the environment in $(VENV): some minutes, once' >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[train,dev]' >&2
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[all,dev]' >&2
 	@touch $(READY)
 
 test: lint types node  ## everything that CI runs: lint, types, tests, the Node.js client, wheel
@@ -29,8 +40,30 @@ test: lint types node  ## everything that CI runs: lint, types, tests, the Node.
 demo: setup  ## train, evaluate and pack four classifiers on the starter corpora
 	$(BIN)/pointsman run recipes/quickstart.yaml
 
-bench: setup  ## train on real data: make bench DATA=DIR [TASKS="pii intent"]
-	@test -d "$(DATA)" || { echo 'make bench DATA=DIR: a directory with a folder a task' >&2; exit 2; }
+bench: latency roofline coldstart $(if $(CHAT),throughput) $(if $(PREPARED),training)  ## measure speed: make bench [BUNDLE=DIR] [CHAT=FILE] [PREPARED=DIR]
+
+latency: setup  ## time all decisions on one prompt, beside pipelines and ONNX sessions
+	$(MEASURE)/latency.py $(WEIGHTS)
+
+throughput: setup  ## time 2,000 prompts of real chat: make throughput CHAT=FILE
+	@test -f "$(CHAT)" || { echo 'make throughput CHAT=FILE: JSONL with a text a line' >&2; exit 2; }
+	$(MEASURE)/throughput.py "$(CHAT)" $(WEIGHTS)
+
+training: setup  ## time training: make training PREPARED=DIR [BACKBONE=NAME]
+	@test -d "$(PREPARED)" || { echo 'make training PREPARED=DIR: prepared data' >&2; exit 2; }
+	$(MEASURE)/train_speed.py "$(PREPARED)" --backbone "$(BACKBONE)" --ablation $(OPTIONS)
+
+roofline: setup  ## see where the time goes, against what the machine can do
+	$(MEASURE)/roofline.py $(WEIGHTS)
+
+growth: setup  ## see how cost grows, with plots: hours
+	$(MEASURE)/growth.py length batch texts rows --plots docs/plots $(WEIGHTS)
+
+coldstart: setup  ## time from process start to the answer, and peak memory
+	$(MEASURE)/cold_start.py $(WEIGHTS)
+
+realdata: setup  ## train on real data: make realdata DATA=DIR [TASKS="pii intent"]
+	@test -d "$(DATA)" || { echo 'make realdata DATA=DIR: a directory with a folder a task' >&2; exit 2; }
 	set -e; for task in $(TASKS); do \
 	  $(BIN)/python benchmarks/real_data.py "$(DATA)" $$task -o runs/bench-$$task; \
 	done

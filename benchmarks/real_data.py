@@ -16,6 +16,7 @@ from pointsman.core.config import apply_overrides
 from pointsman.data.prepare import PrepareOptions, load_prepared, prepare
 from pointsman.data.prepared import is_prepared
 from pointsman.data.request import SourceRequest
+from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.models.weights import find_backbone
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import Consent
@@ -114,9 +115,11 @@ def main() -> None:
     parser.add_argument("--ood", action="append", default=[], help="file whose rows are kept out")
     parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
+    parser.add_argument("--evaluate", action="append", default=[], help="evaluation KEY=VALUE")
     args = parser.parse_args()
 
     spec = load_task(args.task)
+    evaluation = EvaluateOptions.parse(apply_overrides({}, args.evaluate), where="--evaluate")
     place = args.prepared or args.output / "data"
     if not is_prepared(place):
         wanted = [
@@ -137,7 +140,8 @@ def main() -> None:
     request = TrainRequest(
         load_prepared(place), find_backbone(args.backbone), options, args.output,
         {"command": "benchmarks/real_data.py", "task": args.task, "backbone": args.backbone},
-        Terms(Consent(leakage=True, noncommercial=True)),  # to measure: nothing of it is shipped
+        # Consent, to measure: nothing of it is shipped.
+        Terms(Consent(leakage=True, noncommercial=True), evaluation=evaluation),
     )  # fmt: skip
     train_and_evaluate(request, print)
     figures = json.loads((args.output / "metrics.json").read_text())

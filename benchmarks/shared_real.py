@@ -1,17 +1,23 @@
 """Train tasks under one encoder on data that is prepared already, and evaluate each head.
 
     python benchmarks/shared_real.py DATA --backbone DIR -o runs/shared --set max_length=256
+    python benchmarks/shared_real.py DATA --backbone DIR -o runs/trunk --trunk 0 3 6 12
 
-DATA holds a directory of prepared data for each task. One JSON line a task goes to stdout.
+DATA holds a directory of prepared data for each task. With `--trunk`, tasks are trained apart above
+one frozen lower part instead, once for each number of upper layers. One JSON line a task goes to
+stdout, and one with the time that all heads take for a prompt of 128 tokens.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from pathlib import Path
 
+from pointsman.bundle.layout import read_any
+from pointsman.bundle.meta import SharedMeta
 from pointsman.bundle.update import update_bundle
 from pointsman.core.config import apply_overrides
 from pointsman.core.files import write_json
@@ -24,7 +30,9 @@ from pointsman.pipeline.gate import Consent
 from pointsman.pipeline.shared import SharedRequest, train_shared
 from pointsman.pipeline.steps import TrainRequest
 from pointsman.pipeline.terms import Terms
+from pointsman.pipeline.trunk import TrunkRequest, train_trunk
 from pointsman.runtime.predictor import load_head
+from pointsman.runtime.torch_shared import TorchSharedBackend
 from pointsman.training.config import SharedOptions, TrainOptions
 
 
@@ -37,14 +45,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", help="all that DATA holds, when not given")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
     parser.add_argument("--shared", action="append", default=[], help="shared option KEY=VALUE")
+    parser.add_argument("--trunk", type=int, nargs="+", help="upper layers that a task adapts")
     parser.add_argument(
         "--head", action="append", default=[], help="a task's own option TASK.KEY=VALUE"
     )
     return parser.parse_args()
 
 
-def make_requests(args: argparse.Namespace) -> list[TrainRequest]:
-    """Return what is asked of each task."""
+def make_requests(args: argparse.Namespace, output: Path) -> list[TrainRequest]:
+    """Return what is asked of each task, whose figures go below `output`."""
     names = args.tasks or sorted(p.name for p in args.data.iterdir() if is_prepared(p))
     own = apply_overrides({}, args.head)
     backbone = find_backbone(args.backbone)
@@ -53,7 +62,7 @@ def make_requests(args: argparse.Namespace) -> list[TrainRequest]:
         TrainRequest(
             load_prepared(args.data / name), backbone,
             TrainOptions.parse({**common, **own.get(name, {})}, where=f"--head {name}"),
-            args.output / name,
+            output / name,
             {"command": "benchmarks/shared_real.py", "task": name, "backbone": args.backbone},
             Terms(Consent(leakage=True, noncommercial=True)),  # to measure: nothing is shipped
         )
@@ -61,12 +70,12 @@ def make_requests(args: argparse.Namespace) -> list[TrainRequest]:
     ]  # fmt: skip
 
 
-def report(bundle: Path, parts: list[TrainRequest], seconds: float) -> None:
+def report(bundle: Path, parts: list[TrainRequest], form: str, seconds: float) -> None:
     """Calibrate and evaluate every head, keep its figures and print its main ones."""
     for part in parts:
         spec = part.data.spec
         rule = rule_for(spec, None)
-        predictor = load_head(bundle, spec.name)
+        predictor = load_head(bundle, spec.name, backend="torch")
         meta = calibrate(predictor, part.data.validation, rule, data="validation")
         predictor = predictor.with_meta(meta)
         start = time.perf_counter()
@@ -75,27 +84,55 @@ def report(bundle: Path, parts: list[TrainRequest], seconds: float) -> None:
         write_json(part.directory / "metrics.json", figures)
         scalars = {k: v for k, v in figures.items() if isinstance(v, int | float)}
         line = {
-            "task": spec.name, "headline": spec.headline, spec.headline: figures[spec.headline],
-            spec.checkpoint: figures[spec.checkpoint], "train_seconds": round(seconds, 1),
+            "form": form, "task": spec.name, "headline": spec.headline,
+            spec.headline: figures[spec.headline], spec.checkpoint: figures[spec.checkpoint],
+            "train_seconds": round(seconds, 1),
             "evaluate_seconds": round(time.perf_counter() - start, 1), **scalars,
         }  # fmt: skip
         print(json.dumps(line), flush=True)
+    print(json.dumps({"form": form, "task": "all", "ms_128_tokens": latency(bundle)}), flush=True)
+
+
+def latency(bundle: Path, *, tokens: int = 128, times: int = 30) -> float:
+    """Return the median of the milliseconds that all heads take for one prompt, in torch fp32."""
+    meta = read_any(bundle)
+    assert isinstance(meta, SharedMeta)
+    backend = TorchSharedBackend(bundle, meta)
+    prompt, taken = [[100 + i for i in range(tokens)]], []
+    for _ in range(times + 5):
+        start = time.perf_counter()
+        backend.run(prompt, tuple(meta.heads))
+        taken.append(1000 * (time.perf_counter() - start))
+    return round(statistics.median(taken[5:]), 2)
 
 
 def main() -> None:
     """Train and evaluate."""
     args = parse_arguments()
-    parts = make_requests(args)
+    told = {"command": "benchmarks/shared_real.py", "backbone": args.backbone}
+    for layers in args.trunk or ():
+        place = args.output / f"trunk-{layers}"
+        parts = make_requests(args, place)
+        start = time.perf_counter()
+        bundle = train_trunk(TrunkRequest(parts, layers, place / "shared", told), say)
+        report(bundle, parts, f"trunk-{layers}", time.perf_counter() - start)
+    if args.trunk:
+        return
+    parts = make_requests(args, args.output)
     request = SharedRequest(
         parts,
         TrainOptions.parse(apply_overrides({}, args.set), where="--set"),
         SharedOptions.parse(apply_overrides({}, args.shared), where="--shared"),
-        args.output / "shared",
-        {"command": "benchmarks/shared_real.py", "backbone": args.backbone},
-    )
+        args.output / "shared", told,
+    )  # fmt: skip
     start = time.perf_counter()
-    bundle = train_shared(request, lambda line: print(line, flush=True))
-    report(bundle, parts, time.perf_counter() - start)
+    bundle = train_shared(request, say)
+    report(bundle, parts, "shared", time.perf_counter() - start)
+
+
+def say(line: str) -> None:
+    """Print a line of news."""
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

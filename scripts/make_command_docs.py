@@ -24,6 +24,7 @@ ROOMS = {
     "pipeline": "one recipe file in, a finished run directory out",
     "training": "configuration, order, losses, the Trainer",
     "evaluation": "figures, reports, the document's prompts, baselines",
+    "export": "other forms of a bundle, and the contracts that they have to meet",
     "runtime": "text in, Prediction out",
     "models": "torch modules: backbone, head, adapter",
     "data": "sources to prepared and encoded rows; no torch",
@@ -39,7 +40,7 @@ OTHER_FILES = {
 }
 BESIDE = {
     "recipes/": "one YAML file a run: the quickstart and every model of the document",
-    "benchmarks/": "runs on real data that are too slow for the tests",
+    "benchmarks/": "measurements of speed, and runs on real data",
     "scripts/": "the generated pages, and the wheel tried in clean environments",
     "tests/": "quick and offline; tiny backbones are built in fixtures",
     "docs/": "how-to, reference, design, results, claims, experiments",

@@ -29,6 +29,7 @@ def classify_cli(
         False, "--no-postprocess", help="Give spans as the model found them, not corrected."
     ),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
+    backend: str = typer.Option("auto", help="What computes, as in onnxruntime or openvino-bf16."),
 ) -> None:
     """Classify a text, or stdin: a JSON request, or in each line a text or JSON.
 
@@ -44,7 +45,9 @@ def classify_cli(
     texts = [text for text in lines if text is not None]
     answers, levels = [], set()
     for path in find_bundles(paths):
-        for level, predictions in _answers(load(path, postprocess=not no_postprocess), texts):
+        for level, predictions in _answers(
+            load(path, backend=backend, postprocess=not no_postprocess), texts
+        ):
             levels.add(level)
             answers.append(iter(predictions))
     for text in lines:

@@ -13,10 +13,19 @@ from pointsman.cli.console import say, show_table
 if TYPE_CHECKING:
     from pointsman.pipeline.export import Outcome
 
+ROUTER = "router"  # writes directories for another program, where the other targets go into bundles
+
 
 def export_cli(
-    bundle: Path = typer.Argument(help="Bundle or run directory."),
-    to: str = typer.Option("onnx,openvino", "--to", help="Targets, with commas: onnx, openvino."),
+    bundles: list[Path] = typer.Argument(
+        help="Bundle or run directory; for the router several, or a directory of runs."
+    ),
+    to: str = typer.Option(
+        "onnx,openvino", "--to", help="Targets, with commas: onnx, openvino, router."
+    ),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Directory for the router's models; needed for router."
+    ),
     precision: str = typer.Option(
         "", help="fp32, bf16 or int8, with commas; fp32 of onnx and bf16 of openvino if not given."
     ),
@@ -29,18 +38,38 @@ def export_cli(
 
     A form is blessed if headline metrics on the validation split fall by 0.5 point at most and 99%
     of the decisions are the same. What is not blessed is left out, and the exit code says so.
+
+    For the router, write a model directory a task that meets its static contract, and a piece of
+    its configuration with the calibrated thresholds.
     """
     from pointsman.bundle.layout import find_bundles
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.export import choose_forms, export_bundle, refuse_unblessed
 
-    paths = find_bundles([bundle])
-    if len(paths) > 1:
-        raise ConfigError(f"{bundle}: one bundle", got=f"{len(paths)}")
-    forms = choose_forms(_split(to), _split(precision))
+    targets, precisions = _split(to), _split(precision)
+    if targets == [ROUTER] and precisions not in ([], ["fp32"]):
+        raise ConfigError("fp32 for the router, which loads nothing else", got=precision)
+    others = [target for target in targets if target != ROUTER]
+    forms = choose_forms(others, precisions if others else ())
+    paths = find_bundles(bundles)
+    if forms and len(paths) > 1:
+        raise ConfigError("one bundle for onnx and openvino", got=f"{len(paths)}")
+    if ROUTER in targets:
+        _to_router(bundles, output)
+    if not forms:
+        return
     outcomes = export_bundle(paths[0], forms, data=data, force=force, say=say)
     _show(outcomes)
     refuse_unblessed(outcomes)
+
+
+def _to_router(bundles: list[Path], output: Path | None) -> None:
+    from pointsman.core.errors import ConfigError
+    from pointsman.export.router import export_router
+
+    if output is None:
+        raise ConfigError("-o DIR, for the router's models", got="none")
+    export_router(bundles, output, say=say)
 
 
 def _split(names: str) -> list[str]:

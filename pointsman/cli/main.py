@@ -19,6 +19,7 @@ from pointsman.cli import (
     export,
     report,
     run,
+    score,
     tasks,
     train,
     verify,
@@ -50,11 +51,12 @@ app.command("assemble")(assemble.assemble_cli)
 app.command("export")(export.export_cli)
 app.command("report")(report.report_cli)
 app.command("classify")(classify.classify_cli)
+app.command("score")(score.score_cli)
 app.command("verify")(verify.verify_cli)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C, and what a shell reports for it
 
-RESUMABLE = {"train", "run", "compare"}
+RESUMABLE = {"train", "run", "compare", "score"}
 
 
 def _version(value: bool) -> None:

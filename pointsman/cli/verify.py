@@ -12,16 +12,26 @@ if TYPE_CHECKING:
 
 
 def verify_cli(
-    bundle: Path = typer.Argument(help="Bundle or run directory."),
+    bundle: Path = typer.Argument(help="Bundle or run directory; with --contract any directory."),
+    contract: str | None = typer.Option(
+        None, help="router or router-onnx: check the files, clause by clause, and run nothing."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Replay a bundle's golden answers through torch and each of its exports."""
+    """Replay a bundle's golden answers through torch and each of its exports.
+
+    With --contract, check the files of a directory instead, ours or another's.
+    """
     import json
 
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.console import OUT, say, show_table
+    from pointsman.cli.contract import contract_cli
     from pointsman.export.verify import verify_bundle
 
+    if contract is not None:
+        contract_cli(bundle, contract, as_json=as_json)
+        return
     for path in find_bundles([bundle]):
         found = verify_bundle(path)
         if as_json:

@@ -100,6 +100,6 @@ class PeerError(PointsmanError):
 
 
 class ExportError(PointsmanError):
-    """An export that does not answer as the network that it was made from does."""
+    """An export that cannot be made, or does not answer as the network it was made from does."""
 
     exit_code = 9

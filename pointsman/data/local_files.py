@@ -24,6 +24,7 @@ _SUFFIXES = {
     ".parquet": "parquet",
     ".json": "json",
 }
+BATCH = 4096  # rows of a Parquet file that are held at a time
 _SPLIT_FILES = ("train", "validation", "test")
 
 
@@ -42,9 +43,22 @@ def read_records(path: Path, file_format: str | None = None) -> list[Record]:
         DataError: If the file as a whole is not of its format.
         ConfigError: If the format is unknown.
     """
+    return list(stream_records(path, file_format))
+
+
+def stream_records(path: Path, file_format: str | None = None) -> Iterator[Record]:
+    """Yield a file's rows as they are read; JSONL and Parquet are never held whole.
+
+    Args:
+        path: As `read_records` takes it.
+        file_format: As `read_records` takes it.
+
+    Raises:
+        SourceError: As `read_records` does, and so all it raises.
+    """
     chosen = file_format or guess_format(path)
     try:
-        return list(_READERS[chosen](path))
+        yield from _READERS[chosen](path)
     except OSError as error:
         fix = "check the path and its permissions"
         raise SourceError(f"to read {path}", got=error.strerror or error, fix=fix) from error
@@ -251,7 +265,7 @@ def _read_parquet(path: Path) -> Iterator[Record]:
     try:
         file = parquet.ParquetFile(path)
         number = 0
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(batch_size=BATCH):
             for row in batch.to_pylist():
                 number += 1
                 yield f"{path.name}: row {number}", row

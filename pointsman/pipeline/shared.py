@@ -9,7 +9,7 @@ from typing import Any
 
 from pointsman.bundle.card import write_shared_card
 from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
-from pointsman.bundle.meta import BundleMeta, SharedMeta
+from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
@@ -29,6 +29,7 @@ from pointsman.pipeline.steps import (
     announce_rows,
     best_figures,
     cost_of,
+    count_layers,
     count_weights,
     describe,
     encode_training,
@@ -43,7 +44,7 @@ from pointsman.pipeline.steps import (
 )
 from pointsman.runtime.predictor import load
 from pointsman.runtime.shared import SharedPredictor
-from pointsman.training.config import SharedOptions, TrainOptions, resolve
+from pointsman.training.config import PER_HEAD, SharedOptions, TrainOptions, resolve
 from pointsman.training.rows import Row
 
 
@@ -132,55 +133,64 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
         TrainingError: If the directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
-    from pointsman.training.job import Job
-    from pointsman.training.trainer import train
-
     check_family(request.backbone.model_type)
-    specs = {part.data.spec.name: part.data.spec for part in request.parts}
-    lines = any(spec.level == "token" for spec in specs.values())
+    specs = [part.data.spec for part in request.parts]
+    lines = any(spec.level == "token" for spec in specs)
     encoder = read_encoder(request.backbone, request.options.max_length, lines=lines)
     heads = [_prepare_head(i, part, encoder, say) for i, part in enumerate(request.parts)]
-    rows = [row for head in heads for row in head.training.rows]
     options = resolve(
         request.options,
-        rows=len(rows),
+        rows=sum(len(head.training.rows) for head in heads),
         parameters=count_weights(request.backbone),
-        lora_rank=max(spec.lora_rank for spec in specs.values()),
+        lora_rank=max(spec.lora_rank for spec in specs),
     )
     identity = _identity(request, options)
     bundle = request.directory / "bundle"
     refuse_other_bundle(bundle, identity)
     if (bundle / META).is_file():  # it is written whole, so the training had ended
         return bundle
-    network = build_shared(
-        find_start(replace(request.parts[0], options=options)),
-        specs,
-        lora=options.lora if options.method == "lora" else None,
-        options=options.network,
-        seed=options.seed,
-        balance=request.shared.loss == "uncertainty",
-    )
     _announce(request, options, heads, say)
     metas = {head.name: _describe(head, options, identity) for head in heads}
-    outcome = train(
-        Job(
-            model=network.model,
-            train=rows,
-            objectives=[_objective(request, head, metas[head.name]) for head in heads],
-            pad_id=network.model.config.pad_token_id or 0,
-            options=options,
-            directory=request.directory / "checkpoints",
-            identity=identity,
-            say=say,
-            weights=task_weights(heads, request.shared.temperature),
-            shared=True,
-        )
-    )
+    outcome = _train(request, options, heads, metas, say)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
         history = history_of(head.name, outcome.history)
         write_jsonl(head.request.directory / HISTORY, history)
     return _pack(request, options, metas, outcome, encoder)
+
+
+def _train(
+    request: SharedRequest,
+    options: TrainOptions,
+    heads: Sequence[_Head],
+    metas: Mapping[str, BundleMeta],
+    say: Say,
+) -> Any:
+    from pointsman.training.job import Job
+    from pointsman.training.trainer import train
+
+    network = build_shared(
+        find_start(replace(request.parts[0], options=options)),
+        {head.name: head.request.data.spec for head in heads},
+        lora=options.lora if options.method == "lora" else None,
+        options=options.network,
+        seed=options.seed,
+        balance=request.shared.loss == "uncertainty",
+    )
+    return train(
+        Job(
+            model=network.model,
+            train=[row for head in heads for row in head.training.rows],
+            objectives=[_objective(request, head, metas[head.name]) for head in heads],
+            pad_id=network.model.config.pad_token_id or 0,
+            options=options,
+            directory=request.directory / "checkpoints",
+            identity=next(iter(metas.values())).provenance["run"],
+            say=say,
+            weights=task_weights(heads, request.shared.temperature),
+            shared=True,
+        )
+    )
 
 
 def _prepare_head(place: int, part: TrainRequest, encoder: TextEncoder, say: Say) -> _Head:
@@ -211,13 +221,7 @@ def _describe(head: _Head, options: TrainOptions, identity: dict[str, Any]) -> B
     facts = {"train": head.training.facts, "validation": head.validation.facts}
     own = {"encoding": facts, "run": identity, **head.passed.provenance}
     mine = head.request.options
-    merged = options.model_copy(
-        update={
-            "class_weights": mine.class_weights,
-            "source_power": mine.source_power,
-            "augment": mine.augment,
-        }
-    )
+    merged = options.model_copy(update={key: getattr(mine, key) for key in PER_HEAD})
     return describe(head.request, merged, own)
 
 
@@ -277,49 +281,50 @@ def _pack(
     encoder: TextEncoder,
 ) -> Path:
     path = request.directory / "bundle"
-    meta: SharedMeta | None = None
+    described: list[SharedMeta] = []
 
     def fill(directory: Path) -> None:
         if options.method == "lora":
             save_adapter(outcome.model, directory / ADAPTER, origin=request.backbone.origin)
-        network = merge_lora(outcome.model)
-        save_shared(network, directory)
+        save_shared(merge_lora(outcome.model), directory)
         save_tokenizer(encoder, request.backbone, directory)
         cost = cost_of(options, outcome, directory)
-        cost = cost.model_copy(update={"method": f"shared, {options.method}"})
-        figures = best_figures(outcome)
-        nonlocal meta
-        meta = SharedMeta(
-            heads={
-                name: head.model_copy(
-                    update={"cost": cost, "validation": figures_of(name, figures)}
-                )
-                for name, head in metas.items()
-            },
-            max_length=options.max_length,
-            trunk_layers=network.trunk_layers,
-            validation=figures,
-            cost=cost,
-            provenance={
-                "backbone": request.backbone.provenance(),
-                "run": next(iter(metas.values())).provenance["run"],
-            },
-            recipe={
-                **request.recipe,
-                "train": options.model_dump(mode="json"),
-                "shared": request.shared.model_dump(mode="json"),
-            },
-            versions=versions(),
-        )
-        write_text(directory / CARD, write_shared_card(meta))
+        described.append(_describe_whole(request, options, metas, cost, best_figures(outcome)))
+        write_text(directory / CARD, write_shared_card(described[0]))
 
-    def described() -> SharedMeta:
-        assert meta is not None
-        return meta
-
-    write_bundle(path, described, fill)
+    write_bundle(path, lambda: described[0], fill)
     write_history(request.directory, outcome)
     return path
+
+
+def _describe_whole(
+    request: SharedRequest,
+    options: TrainOptions,
+    metas: Mapping[str, BundleMeta],
+    cost: Cost,
+    figures: dict[str, float],
+) -> SharedMeta:
+    cost = cost.model_copy(update={"method": f"shared, {options.method}"})
+    return SharedMeta(
+        heads={
+            name: head.model_copy(update={"cost": cost, "validation": figures_of(name, figures)})
+            for name, head in metas.items()
+        },
+        max_length=options.max_length,
+        trunk_layers=count_layers(request.backbone),
+        validation=figures,
+        cost=cost,
+        provenance={
+            "backbone": request.backbone.provenance(),
+            "run": next(iter(metas.values())).provenance["run"],
+        },
+        recipe={
+            **request.recipe,
+            "train": options.model_dump(mode="json"),
+            "shared": request.shared.model_dump(mode="json"),
+        },
+        versions=versions(),
+    )
 
 
 def figures_of(head: str, figures: Mapping[str, float]) -> dict[str, float]:

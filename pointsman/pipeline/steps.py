@@ -17,11 +17,12 @@ from pointsman.core.errors import ConfigError, TrainingError
 from pointsman.core.files import read_json, sha256_file, write_json, write_text
 from pointsman.data.augment import augment
 from pointsman.data.encode import TextEncoder
+from pointsman.data.mentions import swap_mentions
 from pointsman.data.prepare import PreparedData
 from pointsman.data.prepared import AUDIT
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
-from pointsman.models.weights import Backbone
+from pointsman.models.weights import Backbone, refuse_shared
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function, row_weights
 from pointsman.pipeline.gate import check_data
 from pointsman.pipeline.terms import Terms
@@ -138,6 +139,8 @@ def encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
     """Encode the training split, with the perturbed copies that the options ask for."""
     spec, rows, options = request.data.spec, request.data.train, request.options
     copies = augment(spec, rows, options.augment, seed=options.seed)
+    if options.swap_mentions and spec.level == "token":
+        copies["swapped_mentions"] = swap_mentions(rows, options.swap_mentions, seed=options.seed)
     added = [example for examples in copies.values() for example in examples]
     encoded = encode_split(spec, encoder, [*rows, *added], every_window=spec.level == "token")
     if copies:
@@ -204,6 +207,11 @@ def longest_input(backbone: Backbone) -> int:
     return positions - 2 if backbone.model_type in ("roberta", "mpnet") else positions
 
 
+def count_layers(backbone: Backbone) -> int:
+    """Return how many layers a backbone's encoder has."""
+    return int(read_json(backbone.path / "config.json")["num_hidden_layers"])
+
+
 def find_start(request: TrainRequest) -> Backbone:
     """Return the backbone to load weights from: the warm start's, where one is asked for."""
     if request.options.warm_start is None:
@@ -216,12 +224,20 @@ def find_start(request: TrainRequest) -> Backbone:
                 got=f"{path} without it",
                 fix="give a bundle, or a checkpoint of a full fine-tuning",
             )
+    refuse_shared(_weight_names(path / WEIGHTS), str(path))
     found = read_json(path / "config.json").get("model_type")
     if found != request.backbone.model_type:
         raise ConfigError(
             f"warm_start of family {request.backbone.model_type}", got=f"{path} of family {found}"
         )
     return replace(request.backbone, path=path)
+
+
+def _weight_names(file: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(file, framework="np") as weights:
+        return list(weights.keys())
 
 
 def count_weights(backbone: Backbone) -> int:

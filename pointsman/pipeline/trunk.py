@@ -21,7 +21,7 @@ from pointsman.bundle.layout import (
 )
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError
-from pointsman.core.files import read_json, write_text
+from pointsman.core.files import write_text
 from pointsman.data.prepared import AUDIT
 from pointsman.models.assemble import assemble_network
 from pointsman.models.shared import SharedNetwork, check_family, save_shared
@@ -30,10 +30,11 @@ from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.finish import check_splits
 from pointsman.pipeline.pages import HISTORY
 from pointsman.pipeline.shared import evaluate_heads
-from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack, versions
+from pointsman.pipeline.steps import Say, TrainRequest, count_layers, train_and_pack, versions
 from pointsman.training.config import TrainOptions
 
 PARTS = "parts"
+HEAD_RATE = 1e-3  # what a head learns at alone: the rates of the presets are those of encoders
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,18 @@ def train_and_evaluate_trunk(request: TrunkRequest, say: Say) -> Path:
         DataError: If a split is empty, the data leaks, or a licence forbids it without consent.
         TrainingError: If a directory holds another run, or memory runs out.
     """
-    backbone = request.parts[0].backbone
-    layers = check_depth(backbone, request.top_layers)
     rules = {}
     for part in request.parts:
         check_splits(part.data)
         rules[part.data.spec.name] = rule_for(part.data.spec, part.terms.at)
+    bundle = train_trunk(request, say)
+    evaluate_heads(bundle, request.parts, rules, say)
+    return bundle
+
+
+def train_trunk(request: TrunkRequest, say: Say) -> Path:
+    """Train every task apart and put them together; see `train_and_evaluate_trunk`."""
+    layers = check_depth(request.parts[0].backbone, request.top_layers)
     lines = any(part.data.spec.level == "token" for part in request.parts)
     trained = {}
     for part in request.parts:
@@ -85,8 +92,8 @@ def train_and_evaluate_trunk(request: TrunkRequest, say: Say) -> Path:
             write_text(part.directory / file, (own.directory / file).read_text(encoding="utf-8"))
     bundle = request.directory / "bundle"
     if not _is_made_of(bundle, trained):
-        assemble(trained, bundle, least=layers - request.top_layers, recipe=request.recipe, say=say)
-    evaluate_heads(bundle, request.parts, rules, say)
+        least = layers - request.top_layers
+        assemble(trained, bundle, least=least, recipe=request.recipe, say=say)
     return bundle
 
 
@@ -97,7 +104,7 @@ def check_depth(backbone: Backbone, top_layers: int) -> int:
         ConfigError: If they are fewer than are to be adapted, or the family cannot be shared.
     """
     check_family(backbone.model_type)
-    layers = int(read_json(backbone.path / "config.json")["num_hidden_layers"])
+    layers = count_layers(backbone)
     if top_layers > layers:
         raise ConfigError(
             f"trunk.top_layers of at most {layers} for {backbone.name}", got=top_layers
@@ -117,7 +124,8 @@ def trunk_options(options: TrainOptions, top_layers: int, layers: int) -> TrainO
         lora = options.lora.model_copy(update={"top_layers": top_layers})
         return options.model_copy(update={"method": "lora", "lora": lora})
     frozen = options.network.model_copy(update={"freeze_embeddings": True, "freeze_layers": layers})
-    return options.model_copy(update={"method": "full", "network": frozen})
+    rate = options.learning_rate or HEAD_RATE
+    return options.model_copy(update={"method": "full", "network": frozen, "learning_rate": rate})
 
 
 def assemble(
@@ -153,7 +161,7 @@ def assemble(
             fix="train them again with the lower layers frozen",
         )
     above = network.config.num_hidden_layers - network.trunk_layers
-    say(f"shared: {network.trunk_layers} layers in common, {above} of each head's own")
+    say(f"shared: {network.trunk_layers} encoder layers in common, {above} of each head's own")
     whole = _describe(network, metas, recipe or {})
     first = next(iter(bundles.values()))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pointsman.core.config import Closed, suggest
 from pointsman.data.perturb import PERTURBATIONS
@@ -70,6 +70,24 @@ class TrainOptions(Closed):
         description="Perturbation -> perturbed copies to add, as a share of the training rows.",
     )
 
+    swap_mentions: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Token tasks: copies of rows whose runs of spans come from other rows, as a "
+        "share of the rows with spans.",
+    )
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _refuse_joint(cls, method: Any) -> Any:
+        if method in ("shared", "trunk"):
+            raise ValueError(
+                f"method: full or lora say which parameters train; {method} says how the tasks of "
+                "a recipe are put together, and stands beside `train` and not in it"
+            )
+        return method
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name in self.augment:
@@ -79,7 +97,8 @@ class TrainOptions(Closed):
         return self
 
 
-PER_HEAD = ("class_weights", "source_power", "augment")  # what tasks trained together may differ in
+# What tasks that are trained together may differ in.
+PER_HEAD = ("class_weights", "source_power", "augment", "swap_mentions")
 
 
 class SharedOptions(Closed):

@@ -15,6 +15,7 @@ from pointsman import __version__
 from pointsman.bundle.layout import read_bundle
 from pointsman.cli import main as edge
 from pointsman.core import errors
+from pointsman.export.golden import GOLDEN
 from tests.runs import jailbreak_rows, pii_rows, task, write_recipe, write_rows
 
 TEXT = "please help Sarah Johnson me b12@example.org Court with the contract card system"
@@ -100,17 +101,17 @@ def test_classify_without_post_processing(pointsman, bundles, monkeypatch):
     )
     pointsman("classify", bundles[1], TEXT, "--json")
     pointsman("classify", bundles[1], TEXT, "--json", "--no-postprocess")
-    assert asked == [{"postprocess": True}, {"postprocess": False}]
+    assert [more["postprocess"] for more in asked] == [True, False]
 
 
-def test_masking_asks_every_bundle_that_finds_spans(bundles, finder):
+def test_masking_asks_every_bundle_that_finds_spans():
     """One that finds nothing must not hide what the next one finds."""
     from pointsman.cli.classify import _masked
     from pointsman.core.types import PredictedSpan, Prediction
 
     blind = Prediction("parts", None, 0.0)
     sees = Prediction("pii", None, 1.0, spans=(PredictedSpan(5, 8, "PERSON", "Ann", 1.0),))
-    assert _masked("Call Ann", [finder, finder], [blind, sees]) == "Call [PERSON_1]"
+    assert _masked("Call Ann", {"token"}, [blind, sees]) == "Call [PERSON_1]"
 
 
 def test_a_text_in_the_place_of_a_bundle_is_not_repeated(pointsman):
@@ -678,7 +679,8 @@ def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path
     assert after.operating_point["chosen_on"]["data"] == "traffic.jsonl"
     assert "temperature" in result.out and "false positive rate" in result.out
     assert f"{after.thresholds['jailbreak']:.4f}" in result.out
-    assert after.files == before.files
+    changed = {name for name in after.files if after.files[name] != before.files[name]}
+    assert changed == {GOLDEN} and after.files.keys() == before.files.keys()
 
 
 @pytest.mark.parametrize(("at", "words"), [("f1", "a rule for jailbreak"), ("fpr=2", "make sense")])

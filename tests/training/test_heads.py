@@ -1,5 +1,7 @@
 """Several heads in one run: what a mixed batch costs, and that resuming is exact."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from pointsman.training.job import MEAN, Objective
 from pointsman.training.losses import WeightedCrossEntropy
 from pointsman.training.rows import Row
 from tests.training.jobs import SPEC, rows, train_until
+from tests.training.jobs import make_job as single_job
 
 FINDER = TaskSpec(
     name="finder", title="Finder", question="?", level="token", labels=("A",),
@@ -117,6 +120,22 @@ def test_a_lora_run_of_drawn_rows_resumes_to_the_same_weights(backbones, tmp_pat
     for part in ("heads.tiny.classifier", "heads.finder.head.dense", "balance", "lora_A"):
         assert any(part in key for key in saved)
     assert set(merge_lora(outcome.model).heads) == set(SPECS)
+    assert outcome.best_metric > 0.7
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_one_head_trains_to_the_weights_of_a_model_of_its_own(backbones, tmp_path, family):
+    """Same rows, order, loss and dropout: what one task gets is the one-head case."""
+    alone = single_job(backbones[family], tmp_path / "alone", epochs=1, evaluate_every=5)
+    network = build_shared(find_backbone(str(backbones[family])), {"tiny": SPEC}, seed=42).model
+    job = replace(alone, model=network, shared=True, directory=tmp_path / "shared")
+    outcomes = trainer.train(alone), trainer.train(job)
+    assert outcomes[0].best_metric == outcomes[1].best_metric
+    names = [load_file(p / "checkpoint-10" / "model.safetensors") for p in (
+        tmp_path / "alone", tmp_path / "shared")]  # fmt: skip
+    network.load_state_dict({k: torch.tensor(v) for k, v in names[1].items()})
+    tied = network.task_model("tiny").state_dict()
+    assert all(np.allclose(tied[key].numpy(), value, atol=1e-6) for key, value in names[0].items())
 
 
 def test_early_stopping_sees_the_mean(backbones, tmp_path):

@@ -1,0 +1,49 @@
+"""`pointsman score`: a file of any size through one bundle or several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from pointsman.cli.console import say
+
+
+def score_cli(
+    file: Path = typer.Argument(help="JSONL or Parquet, with a text or chat messages in each row."),
+    bundles: list[Path] = typer.Option(
+        ..., "--bundle", help="Bundle, run or directory of runs; may be given more than once."
+    ),
+    out: Path = typer.Option(..., "--out", help="Where the answers go: one JSON line a row."),
+    columns: list[str] = typer.Option(
+        [], "--column", help="FIELD=COLUMN, as in text=prompt or messages=conversation."
+    ),
+    keep: list[str] = typer.Option([], "--keep", help="A column to put beside the answers."),
+    turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
+    on_bad_row: Literal["stop", "skip"] = typer.Option(
+        "stop", help="Stop at a row without a text, or say so in its line and go on."
+    ),
+    backend: str = typer.Option("auto", help="What computes, as in onnxruntime or openvino-bf16."),
+    threads: int | None = typer.Option(None, min=1, help="How many threads compute."),
+) -> None:
+    """Score a file row by row, in constant memory.
+
+    Stop it at any moment: the same command goes on where it stopped.
+    """
+    from pointsman.bundle.layout import find_bundles
+    from pointsman.cli.options import parse_pairs
+    from pointsman.core.errors import SourceError
+    from pointsman.pipeline.progress import progress_bar
+    from pointsman.pipeline.scoring import ScoreRequest, count_rows, score_file
+    from pointsman.runtime.predictor import load
+
+    if not file.is_file():
+        raise SourceError(f"a file at {file}", got="nothing there")
+    named = parse_pairs(columns, option="--column")
+    request = ScoreRequest(file, out, named, tuple(keep), turns, on_bad_row)
+    predictors = [load(p, backend=backend, threads=threads) for p in find_bundles(bundles)]
+    say(f"computing with {', '.join(dict.fromkeys(p.backend_name for p in predictors))}")
+    with progress_bar("scoring", count_rows(file)) as progress:
+        rows = score_file(request, predictors, progress=progress)
+    say(f"{rows:,} rows, answers in {out}")
