@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointsman.bundle.exports import ExportEntry
 from pointsman.bundle.layout import write_bundle
-from pointsman.bundle.meta import BundleMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.data.encode import TextEncoder
 from pointsman.data.golden_texts import golden_texts
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.labels import model_labels
+from pointsman.tasks.spec import TaskSpec
 from tests.conftest import make_backbone
+
+if TYPE_CHECKING:
+    from pointsman.models.weights import Backbone
 
 MAX_LENGTH = 64
 OUTSIDE = 4.0
 SPREAD, MOST = 1.5, 100  # of logits: a fresh classifier has all but equal ones, ties everywhere
 
 
-def make_bundle(path: Path, family: str, task: str, **more: object) -> BundleMeta:
+def make_bundle(path: Path, family: str, task: str) -> BundleMeta:
     """Write a bundle of a tiny random network whose answers differ from text to text."""
     from pointsman.models.network import build_network, quiet
-    from pointsman.models.weights import find_backbone
 
     spec = load_task(task)
-    backbone = find_backbone(str(make_backbone(family, path.parent / f"{path.name}-backbone")))
+    backbone, encoder = _start(path, family, lines=spec.level == "token")
     model = build_network(backbone, spec, seed=3).model
-    lines = spec.level == "token"
-    encoder = TextEncoder.from_backbone(backbone.path, max_length=MAX_LENGTH, lines=lines)
     _spread(model, encoder)
 
     def fill(directory: Path) -> None:
@@ -36,20 +38,49 @@ def make_bundle(path: Path, family: str, task: str, **more: object) -> BundleMet
             model.save_pretrained(directory)
         encoder.save(directory)
 
-    settings = {"temperature": 1.3, "pool_words": lines, "abstain_below": 0.0, **more}
-    if spec.positive is None and spec.level == "sequence":
-        settings["abstain_below"] = 0.3
+    return write_bundle(path, lambda: _describe(spec), fill)
+
+
+def make_shared(path: Path, family: str, tasks: Sequence[str]) -> SharedMeta:
+    """Write a bundle of several heads over one layer that they share and one of their own."""
+    from pointsman.models.network import build_network
+    from pointsman.models.shared import SharedNetwork, save_shared
+
+    specs = {task: load_task(task) for task in tasks}
+    backbone, encoder = _start(path, family, lines=True)
+    models = {t: build_network(backbone, spec, seed=3).model for t, spec in specs.items()}
+    for model in models.values():
+        _spread(model, encoder)
+    network = SharedNetwork(models, specs, trunk_layers=1)
+
+    def fill(directory: Path) -> None:
+        save_shared(network, directory)
+        encoder.save(directory)
+
+    heads = {task: _describe(spec) for task, spec in specs.items()}
+    meta = SharedMeta(heads=heads, max_length=MAX_LENGTH, trunk_layers=1)
+    return write_bundle(path, lambda: meta, fill)
+
+
+def _start(path: Path, family: str, *, lines: bool) -> tuple[Backbone, TextEncoder]:
+    from pointsman.models.weights import find_backbone
+
+    backbone = find_backbone(str(make_backbone(family, path.parent / f"{path.name}-backbone")))
+    return backbone, TextEncoder.from_backbone(backbone.path, max_length=MAX_LENGTH, lines=lines)
+
+
+def _describe(spec: TaskSpec) -> BundleMeta:
+    tokens = spec.level == "token"
     thresholds = {spec.positive: 0.5} if spec.positive else {}
-    if lines:
-        thresholds = {"PERSON": 0.2, "GPE": 0.15}
-    meta = BundleMeta(
+    return BundleMeta(
         task=spec,
         labels=model_labels(spec),
         max_length=MAX_LENGTH,
-        thresholds=thresholds,
-        **settings,
+        temperature=1.3,
+        pool_words=tokens,
+        thresholds={"PERSON": 0.2, "GPE": 0.15} if tokens else thresholds,
+        abstain_below=0.0 if tokens or spec.positive else 0.3,
     )
-    return write_bundle(path, lambda: meta, fill)
 
 
 def _spread(model: Any, encoder: TextEncoder) -> None:
@@ -89,20 +120,27 @@ def export_onnx(path: Path) -> ExportEntry:
 
 EXPORTED = (
     ("bert", "jailbreak"),
-    ("bert", "pii"),
     ("roberta", "category"),
     ("modernbert", "pii"),
+    ("bert", "shared"),
 )
+HEADS = ("pii", "jailbreak", "category")
 
 
 def write_exported(root: Path) -> dict[str, Path]:
-    """Write a bundle a family and task, with golden answers and an ONNX export."""
+    """Write a bundle a family and task, with golden answers and an ONNX export.
+
+    The task `shared` stands for several of them in one bundle.
+    """
     from pointsman.export.golden import add_golden
 
     paths = {}
     for family, task in EXPORTED:
         path = paths[f"{family}-{task}"] = root / f"{family}-{task}"
-        make_bundle(path, family, task)
+        if task == "shared":
+            make_shared(path, family, HEADS)
+        else:
+            make_bundle(path, family, task)
         add_golden(path)
         export_onnx(path)
     return paths

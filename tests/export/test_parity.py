@@ -66,6 +66,15 @@ def test_torch_and_onnxruntime_pass_all_texts(whole, name):
     found.check()
 
 
+def test_every_head_of_a_shared_bundle_is_verified(golden_bundles):
+    found = verify_bundle(golden_bundles["bert-shared"])
+    checked = [(outcome.backend, outcome.head) for outcome in found.outcomes[1:]]
+    backends = ("torch fp32", "onnxruntime fp32")
+    heads = ("pii", "jailbreak", "category")
+    assert checked == [(backend, head) for backend in backends for head in heads]
+    assert found.passed and found.texts == 200
+
+
 def test_a_changed_logit_is_seen(copy):
     def change(rows):
         rows[7]["heads"]["jailbreak"]["logits"][0][1] += 3e-4

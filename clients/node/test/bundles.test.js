@@ -64,8 +64,8 @@ test("a changed logit, label, probability or span fails", { skip }, async () => 
     ["bert-jailbreak", "jailbreak", (rows) => { rows[3].heads.jailbreak.logits[0][0] += 3e-4; }, /logits differ/],
     ["bert-jailbreak", "jailbreak", (rows) => { rows[3].heads.jailbreak.label = "other"; }, /text 4, jailbreak: label/],
     ["bert-jailbreak", "jailbreak", (rows) => { rows[3].heads.jailbreak.probabilities[0] += 1e-3; }, /probabilities differ/],
-    ["bert-pii", "pii", (rows) => { rows.find((r) => r.heads.pii.unprocessed.length).heads.pii.unprocessed[0][0] += 1; }, /other spans/],
-    ["bert-pii", "pii", (rows) => { rows[5].windows[0][2] = "0".repeat(16); }, /text 6: other windows/],
+    ["bert-shared", "pii", (rows) => { rows.find((r) => r.heads.pii.unprocessed.length).heads.pii.unprocessed[0][0] += 1; }, /other spans/],
+    ["bert-shared", "pii", (rows) => { rows[5].windows[0][2] = "0".repeat(16); }, /text 6: other windows/],
   ];
   for (const [name, task, change, fault] of cases) {
     const found = await verify(spoilt(name, task, change));
@@ -83,7 +83,7 @@ test("a changed or truncated file is refused", { skip }, async () => {
 });
 
 test("predictions come by head, in order, whatever the batch", { skip }, async () => {
-  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-pii"));
+  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-shared"));
   const texts = ["Contact Sarah Johnson 👍 at sarah.j@example.org", "x", "word ".repeat(700)];
   const together = await model.predict(texts);
   for (const [i, text] of texts.entries()) {
@@ -95,6 +95,7 @@ test("predictions come by head, in order, whatever the batch", { skip }, async (
     }
   }
   assert.equal(/** @type {any} */ (together[0].pii).unprocessed, true);
+  assert.deepEqual(Object.keys(together[0]), ["pii", "jailbreak", "category"]);
 });
 
 test("what no model can read is refused, and not quoted", { skip }, async () => {
