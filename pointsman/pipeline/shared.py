@@ -13,6 +13,7 @@ from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
+from pointsman.evaluation.thresholds import Rule
 from pointsman.export.golden import ensure_golden
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.shared import build_shared, check_family, save_shared
@@ -97,17 +98,26 @@ def train_and_evaluate_shared(request: SharedRequest, say: Say) -> Path:
         DataError: If a split is empty, the data leaks, or a licence forbids it without consent.
         TrainingError: If the directory holds another run, or memory runs out.
     """
-    rules = {}
-    for part in request.parts:
-        check_splits(part.data)
-        rules[part.data.spec.name] = rule_for(part.data.spec, part.terms.at)
+    rules = check_parts(request.parts)
     bundle = train_shared(request, say)
     evaluate_heads(bundle, request.parts, rules, say)
     return bundle
 
 
+def check_parts(parts: Sequence[TrainRequest]) -> dict[str, Rule]:
+    """Refuse what would fail after hours of training, and return each head's operating point.
+
+    Raises:
+        ConfigError: If a rule does not fit its task.
+        DataError: If a split is empty.
+    """
+    for part in parts:
+        check_splits(part.data)
+    return {part.data.spec.name: rule_for(part.data.spec, part.terms.at) for part in parts}
+
+
 def evaluate_heads(
-    bundle: Path, parts: Sequence[TrainRequest], rules: Mapping[str, Any], say: Say
+    bundle: Path, parts: Sequence[TrainRequest], rules: Mapping[str, Rule], say: Say
 ) -> None:
     """Calibrate each head of a shared bundle and evaluate it, unless that is done."""
     predictor = load(bundle)

@@ -26,10 +26,8 @@ from pointsman.data.prepared import AUDIT
 from pointsman.models.assemble import assemble_network
 from pointsman.models.shared import SharedNetwork, check_family, save_shared
 from pointsman.models.weights import Backbone
-from pointsman.pipeline.calibrate import rule_for
-from pointsman.pipeline.finish import check_splits
 from pointsman.pipeline.pages import HISTORY
-from pointsman.pipeline.shared import evaluate_heads
+from pointsman.pipeline.shared import check_parts, evaluate_heads
 from pointsman.pipeline.steps import Say, TrainRequest, count_layers, train_and_pack, versions
 from pointsman.training.config import TrainOptions
 
@@ -65,10 +63,7 @@ def train_and_evaluate_trunk(request: TrunkRequest, say: Say) -> Path:
         DataError: If a split is empty, the data leaks, or a licence forbids it without consent.
         TrainingError: If a directory holds another run, or memory runs out.
     """
-    rules = {}
-    for part in request.parts:
-        check_splits(part.data)
-        rules[part.data.spec.name] = rule_for(part.data.spec, part.terms.at)
+    rules = check_parts(request.parts)
     bundle = train_trunk(request, say)
     evaluate_heads(bundle, request.parts, rules, say)
     return bundle

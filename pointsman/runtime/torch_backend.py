@@ -13,6 +13,7 @@ from pointsman.bundle.layout import META
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import BundleError
 from pointsman.models.network import load_network
+from pointsman.runtime.padding import Padder
 
 
 class TorchBackend:
@@ -46,7 +47,7 @@ class TorchBackend:
             )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device)
-        self._pad_id = model.config.pad_token_id or 0
+        self._pad = Padder(model.config.pad_token_id or 0)
         self.heads = (meta.task.name,)
 
     @torch.inference_mode()
@@ -54,13 +55,6 @@ class TorchBackend:
         self, batch: Sequence[Sequence[int]], heads: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """Return the logits of a batch; see `pointsman.runtime.backend.Backend`."""
-        longest = max(len(row) for row in batch)
-        ids = torch.full((len(batch), longest), self._pad_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for index, row in enumerate(batch):
-            ids[index, : len(row)] = torch.as_tensor(row)
-            mask[index, : len(row)] = 1
-        output = self._model(
-            input_ids=ids.to(self._device), attention_mask=mask.to(self._device)
-        ).logits
+        ids, mask = (torch.from_numpy(part).to(self._device) for part in self._pad(batch))
+        output = self._model(input_ids=ids, attention_mask=mask).logits
         return dict.fromkeys(heads, np.asarray(output.float().cpu().numpy()))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import BundleError
 from pointsman.models.shared import load_shared
+from pointsman.runtime.padding import Padder
 
 
 class TorchSharedBackend:
@@ -30,7 +31,7 @@ class TorchSharedBackend:
             ) from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._network = network.to(self._device)
-        self._pad_id = network.config.pad_token_id or 0
+        self._pad = Padder(network.config.pad_token_id or 0)
         self.heads = tuple(meta.heads)
 
     @torch.inference_mode()
@@ -38,11 +39,6 @@ class TorchSharedBackend:
         self, batch: Sequence[Sequence[int]], heads: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """Return the logits of a batch; see `pointsman.runtime.backend.Backend`."""
-        longest = max(len(row) for row in batch)
-        ids = torch.full((len(batch), longest), self._pad_id, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for index, row in enumerate(batch):
-            ids[index, : len(row)] = torch.as_tensor(row)
-            mask[index, : len(row)] = 1
-        answers = self._network(ids.to(self._device), mask.to(self._device), heads=heads)
+        ids, mask = (torch.from_numpy(part).to(self._device) for part in self._pad(batch))
+        answers = self._network(ids, mask, heads=heads)
         return {name: np.asarray(logits.float().cpu().numpy()) for name, logits in answers.items()}
