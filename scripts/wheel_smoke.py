@@ -2,8 +2,8 @@
 
     python scripts/wheel_smoke.py [--keep DIR]
 
-The base install must list the tasks and import in an instant; the `train` extra must prepare,
-train, evaluate and classify. The checkout is out of sight: everything runs in another directory.
+The base install must list the tasks, import in an instant, and answer from a bundle that the `train`
+extra exported, without torch; that extra must prepare, train, evaluate and classify. The checkout is out of sight: everything runs in another directory.
 """
 
 from __future__ import annotations
@@ -134,6 +134,23 @@ def check_train(programs: Path, work: Path) -> None:
     say("train: prepared, trained, evaluated, packed and answered")
 
 
+def check_exported(train: Path, base: Path, work: Path) -> None:
+    """Export what was trained, and let the base install answer from it as torch did."""
+    asked = ["classify", "run", TEXT, "--json"]
+    (expected,) = json.loads(run([train / "pointsman", *asked], cwd=work))
+    run([train / "pointsman", "export", "run", "--to", "onnx"], cwd=work)
+    (answer,) = json.loads(run([base / "pointsman", *asked], cwd=work))
+    _require(answer["label"] == expected["label"], f"{expected['label']}, got {answer['label']}")
+    use = (
+        "import sys; from pointsman import load; predictor = load('run'); "
+        "predictor.predict(sys.argv[1:]); "
+        "print(predictor.backend_name, *({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    found = run([base / "python", "-c", use, TEXT], cwd=work).strip()
+    _require(found == "onnxruntime fp32", f"onnxruntime fp32 and no torch, got {found}")
+    say("base: answers from an export without torch")
+
+
 def check_starters(programs: Path, work: Path, tasks: Sequence[str]) -> None:
     """Check that the starter corpora are in the wheel."""
     for task in tasks:
@@ -157,9 +174,11 @@ def main() -> None:
         work = place / "work"
         work.mkdir(parents=True)
         wheel = build_wheel(place)
-        check_base(install(place / "base", wheel, ""), work)
+        base = install(place / "base", wheel, "")
+        check_base(base, work)
         programs = install(place / "train", wheel, "[train]")
         check_train(programs, work)
+        check_exported(programs, base, work)
         check_starters(programs, work, ("category", "pii", "jailbreak", "intent"))
 
 
