@@ -2,8 +2,9 @@
 
     python scripts/wheel_smoke.py [--keep DIR]
 
-The base install must list the tasks, import in an instant, and answer from a bundle that the `train`
-extra exported, without torch; that extra must prepare, train, evaluate and classify. The checkout is out of sight: everything runs in another directory.
+The base install must list the tasks, import in an instant, and answer without torch from a bundle
+that the `train` extra exported; that extra must prepare, train, evaluate and classify. The checkout
+is out of sight: everything runs in another directory.
 """
 
 from __future__ import annotations
