@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=96, help="prompts that pipelines answer")
     parser.add_argument("--trials", type=int, default=3, help="rounds to find the best batch size")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--backends", nargs="+", help="of Pointsman; all that are exported")
     parser.add_argument("--batches", type=int, nargs="+", default=list(BATCHES))
     args = parse(parser, quick={"shape": "tiny-shape", "prompts": 60, "sample": 20})
     report = start("throughput", args)
@@ -158,7 +159,7 @@ def main() -> None:
 
     sides: dict[str, Any] = {}
     scales: dict[str, float] = {}
-    for backend in exported(bundle):
+    for backend in args.backends or exported(bundle):
         sides[f"Pointsman, {backend}"] = partial(Pointsman(bundle, backend, args.threads), texts)
         scales[f"Pointsman, {backend}"] = 1.0
     pipelines = Pipelines(singles, "float32", args.threads)
