@@ -55,6 +55,7 @@ def wordpiece() -> Tokenizer:
     vocabulary = [*special, *sorted(pieces), *(f"##{tail}" for tail in sorted(tails))]
     numbered = {piece: number for number, piece in enumerate(vocabulary)}
     tokenizer = Tokenizer(models.WordPiece(numbered, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(special)
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
     tokenizer.post_processor = processors.TemplateProcessing(

@@ -24,6 +24,7 @@ IN_PART = -200  # and below: outside every span of a row in which only some type
 # letter sticks to the next word: "\nThelma" is the word "nthelma" to a tokenizer.
 ESCAPES = r"\\[nrt]"
 PILCROW = "¶"
+MASKS = ("[MASK]", "<mask>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,27 @@ class TextEncoder:
         own = encoder._tokenizer.normalizer
         encoder._tokenizer.normalizer = normalizers.Sequence([*rules, *([own] if own else [])])
         return encoder
+
+    def special_ids(self) -> list[int]:
+        """Return the ids of the tokenizer's special tokens."""
+        added = self._tokenizer.get_added_tokens_decoder()
+        return sorted(number for number, token in added.items() if token.special)
+
+    def mask_id(self) -> int:
+        """Return the id of the token that stands for a hidden one.
+
+        Raises:
+            ConfigError: If the tokenizer has none.
+        """
+        for name in MASKS:
+            found = self._tokenizer.token_to_id(name)
+            if found is not None:
+                return int(found)
+        raise ConfigError(
+            f"a backbone with a mask token ({' or '.join(MASKS)})",
+            got="a tokenizer without one",
+            fix="set mask_tokens to 0",
+        )
 
     def _drops_lines(self) -> bool:
         """Say whether the tokenizer makes nothing of a line break between words."""

@@ -35,6 +35,7 @@ from pointsman.pipeline.steps import (
     describe,
     encode_training,
     find_start,
+    masking,
     objective,
     read_encoder,
     refuse_other_bundle,
@@ -161,7 +162,7 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
         return bundle
     _announce(request, options, heads, say)
     metas = {head.name: _describe(head, options, identity) for head in heads}
-    outcome = _train(request, options, heads, metas, say)
+    outcome = _train(request, options, heads, metas, encoder, say)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
         history = history_of(head.name, outcome.history)
@@ -174,6 +175,7 @@ def _train(
     options: TrainOptions,
     heads: Sequence[_Head],
     metas: Mapping[str, BundleMeta],
+    encoder: TextEncoder,
     say: Say,
 ) -> Any:
     from pointsman.training.job import Job
@@ -199,6 +201,7 @@ def _train(
             say=say,
             weights=task_weights(heads, request.shared.temperature),
             shared=True,
+            masking=masking(encoder, [head.request.options.mask_tokens for head in heads]),
         )
     )
 

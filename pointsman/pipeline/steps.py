@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +33,7 @@ from pointsman.training.config import TrainOptions, resolve
 
 if TYPE_CHECKING:
     from pointsman.training.job import Objective
+    from pointsman.training.masking import TokenMasking
 
 Say = Callable[[str], None]
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "datasets", "numpy")
@@ -110,6 +111,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
             identity=identity,
             say=say,
             weights=row_weights(training, options.source_power),
+            masking=masking(encoder, [options.mask_tokens]),
         )
     )
     bundle = _pack(request, meta, outcome, encoder)
@@ -133,6 +135,23 @@ def objective(
         open_labels=training.open_labels,
         weight=weight,
     )
+
+
+def masking(encoder: TextEncoder, rates: Sequence[float]) -> TokenMasking | None:
+    """Return what hides tokens while training; None where nothing is to be hidden.
+
+    Args:
+        encoder: Knows the mask token.
+        rates: Of each head, in turn.
+
+    Raises:
+        ConfigError: If the tokenizer has no mask token.
+    """
+    if not any(rates):
+        return None
+    from pointsman.training.masking import TokenMasking
+
+    return TokenMasking(encoder.mask_id(), encoder.special_ids(), rates)
 
 
 def encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:

@@ -77,6 +77,9 @@ class TrainOptions(Closed):
         description="Token tasks: copies of rows whose runs of spans come from other rows, as a "
         "share of the rows with spans.",
     )
+    mask_tokens: float = Field(
+        0.0, ge=0, lt=1, description="Share of the tokens that each step hides at random."
+    )
 
     @field_validator("method", mode="before")
     @classmethod
@@ -98,7 +101,7 @@ class TrainOptions(Closed):
 
 
 # What tasks that are trained together may differ in.
-PER_HEAD = ("class_weights", "source_power", "augment", "swap_mentions")
+PER_HEAD = ("class_weights", "source_power", "augment", "swap_mentions", "mask_tokens")
 
 
 class SharedOptions(Closed):

@@ -13,6 +13,7 @@ from pointsman.data.encode import IGNORED
 from pointsman.training.batching import LengthGroupedSampler
 from pointsman.training.job import MEAN, Objective
 from pointsman.training.losses import WeightedCrossEntropy
+from pointsman.training.masking import TokenMasking
 
 Compute = Callable[[EvalPrediction], dict[str, float]]
 
@@ -92,6 +93,7 @@ class PureOrderTrainer(Trainer):
         head_losses: The loss of mixed batches; None where the model has one head and the Trainer's
             own ways do.
         objectives: The heads, with what computes each one's figures.
+        masking: Hides tokens of the training batches.
         keywords: For the Trainer.
     """
 
@@ -103,11 +105,13 @@ class PureOrderTrainer(Trainer):
         sampler: LengthGroupedSampler,
         head_losses: HeadLosses | None = None,
         objectives: Mapping[str, tuple[Objective, Compute]] | None = None,
+        masking: TokenMasking | None = None,
         **keywords: Any,
     ) -> None:
         self._sampler = sampler
         self._head_losses = head_losses
         self._objectives = objectives or {}
+        self._masking = masking
         super().__init__(**keywords)
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
@@ -119,6 +123,14 @@ class PureOrderTrainer(Trainer):
         if self._head_losses is None:
             return super()._get_num_items_in_batch(batch_samples, device)  # type: ignore[no-any-return]
         return self._head_losses.count(batch_samples)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **keywords: Any) -> Any:
+        """Return the loss of a training batch, some of its tokens hidden, and go backward."""
+        if self._masking is not None:
+            inputs = inputs | {
+                "input_ids": self._masking(inputs["input_ids"], inputs.get("owners"))
+            }
+        return super().training_step(model, inputs, *rest, **keywords)
 
     def compute_loss(
         self,

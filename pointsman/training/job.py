@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from pointsman.training.config import TrainOptions
+from pointsman.training.masking import TokenMasking
 from pointsman.training.rows import Row
 
 Metrics = Callable[[list[np.ndarray]], dict[str, float]]
@@ -59,6 +60,7 @@ class Job:
         say: Prints a line of news.
         weights: How often each training row is drawn; None takes each once an epoch.
         shared: The model is a `SharedNetwork`, whose batches mix the rows of its heads.
+        masking: Hides tokens of the training batches.
     """
 
     model: nn.Module
@@ -71,6 +73,7 @@ class Job:
     say: Callable[[str], None] = lambda line: None
     weights: Sequence[float] | None = None
     shared: bool = False
+    masking: TokenMasking | None = None
 
     @property
     def checkpoint_metric(self) -> str:

@@ -213,6 +213,7 @@ def _trainer(job: Job) -> PureOrderTrainer:
         sampler=sampler,
         head_losses=_head_losses(job) if job.shared else None,
         objectives=objectives,
+        masking=job.masking,
         model=job.model,
         args=training_arguments(job),
         train_dataset=data,

@@ -14,6 +14,7 @@ from pointsman.data.encode import TextEncoder
 from pointsman.models.adapters import LoraOptions
 from pointsman.models.network import build_network
 from pointsman.models.weights import find_backbone
+from pointsman.pipeline.steps import masking
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training import trainer
 from pointsman.training.config import TrainOptions
@@ -63,6 +64,7 @@ def make_job(backbone: Path, directory: Path, **options: object) -> trainer.Job:
         objectives=[trainer.Objective("tiny", validation, metrics, "accuracy", 3)],
         pad_id=network.model.config.pad_token_id, options=settings, directory=directory,
         identity=trainer.identify(options=chosen),
+        masking=masking(TextEncoder.from_directory(backbone, max_length=64), [settings.mask_tokens]),
     )  # fmt: skip
 
 

@@ -91,6 +91,16 @@ def test_accumulation_resumes_to_the_same_weights(backbones, tmp_path):
     assert equal(last_weights(tmp_path / "cut"), last_weights(tmp_path / "whole"))
 
 
+def test_masked_tokens_resume_to_the_same_weights(backbones, tmp_path, uninterrupted):
+    jobs = {"mask_tokens": 0.3, "evaluate_every": 5}
+    trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 18)
+    trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
+    assert equal(last_weights(tmp_path / "cut"), last_weights(tmp_path / "whole"))
+    assert not equal(last_weights(tmp_path / "whole"), uninterrupted[1])
+
+
 def test_kill_9_loses_nothing(backbones, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     trainer.train(make_job(backbones["bert"], whole))
