@@ -65,14 +65,31 @@ def read_bundle(path: Path) -> BundleMeta:
     Raises:
         BundleError: If a file is missing or was changed, or the bundle is of another format.
     """
+    return read_head(path)
+
+
+def read_head(path: Path, head: str | None = None) -> BundleMeta:
+    """Read what one head of a bundle says of itself, and check the bundle as `read_any` does.
+
+    Args:
+        path: The bundle, of one task or shared.
+        head: Name of the head; not needed where there is only one, and ignored there.
+
+    Raises:
+        BundleError: As `read_any` does, or if a shared bundle has no such head.
+    """
     meta = read_any(path)
-    if isinstance(meta, SharedMeta):
+    if not isinstance(meta, SharedMeta):
+        return meta
+    if head not in meta.heads:
         raise BundleError(
-            f"{path}: a bundle of one task",
+            f"{path}: a bundle of one task, or one with a head {head}"
+            if head
+            else f"{path}: a bundle of one task",
             got=f"a shared one of {', '.join(meta.heads)}",
-            fix="name one of its heads, or give a bundle of one task",
+            fix="name one of its heads (--head NAME), or give a bundle of one task",
         )
-    return meta
+    return meta.heads[head]
 
 
 def read_any(path: Path) -> BundleMeta | SharedMeta:

@@ -25,6 +25,9 @@ def compare_cli(
     output: Path | None = typer.Option(
         None, "-o", "--output", help="Where results go; compare-DATA here. A recipe names its own."
     ),
+    head: str | None = typer.Option(
+        None, help="Which head of shared bundles; that of prepared data when not given."
+    ),
     against: str | None = typer.Option(
         None, help="Whom the others are told apart from; the first one when not given."
     ),
@@ -82,6 +85,7 @@ def compare_cli(
     if recipe is not None:
         given: dict[str, Any] = {"limit": limit, "latency_texts": latency_texts, "against": against}
         given |= {"output": output, "data": data, "seed": seed, "column": columns or None}
+        given |= {"head": head}
         _refuse_for_recipe({**given, "on-bad-row": None if on_bad_row == "stop" else on_bad_row})
         _run_recipe(recipe, tuple(overrides), rivals, dry_run=dry_run)
         return
@@ -94,6 +98,7 @@ def compare_cli(
         place,
         rows,
         {
+            "head": head,
             "rivals": rivals,
             "against": against,
             "latency_texts": latency_texts or 100,
@@ -186,12 +191,13 @@ def _compare(
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.compare import compare_bundles
     from pointsman.pipeline.contestants import check_same_task, choose_rows, name_bundles
-    from pointsman.pipeline.run import read_labelled
+    from pointsman.pipeline.run import read_labelled, task_of
 
     if data is None:
         raise ConfigError("--data FILE, rows that all of them answer", got="none")
     contestants = name_bundles(bundles)
-    spec, _ = check_same_task(contestants)
+    how["head"] = how["head"] or task_of(data)
+    spec, _ = check_same_task(contestants, how["head"])
     named = parse_pairs(rows["columns"], option="--column")
     examples, _ = read_labelled(spec, data, columns=named, on_bad_row=rows["on_bad_row"], say=say)
     chosen = choose_rows(spec, examples, data, limit=rows["limit"], seed=rows["seed"])

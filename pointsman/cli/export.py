@@ -43,10 +43,15 @@ def export_cli(
     its configuration with the calibrated thresholds.
     """
     from pointsman.bundle.layout import find_bundles
+    from pointsman.core.config import suggest
     from pointsman.core.errors import ConfigError
-    from pointsman.pipeline.export import choose_forms, export_bundle, refuse_unblessed
+    from pointsman.pipeline.export import TARGETS, choose_forms, export_bundle, refuse_unblessed
 
     targets, precisions = _split(to), _split(precision)
+    for target in targets:
+        if target not in (*TARGETS, ROUTER):
+            fix = suggest(target, (*TARGETS, ROUTER))
+            raise ConfigError(f"unknown target {target!r}", fix=fix)
     if targets == [ROUTER] and precisions not in ([], ["fp32"]):
         raise ConfigError("fp32 for the router, which loads nothing else", got=precision)
     others = [target for target in targets if target != ROUTER]

@@ -39,6 +39,7 @@ def compare_bundles(
     rows: Rows,
     out: Path,
     *,
+    head: str | None = None,
     rivals: Rivals | None = None,
     against: str | None = None,
     latency_texts: int = 100,
@@ -52,6 +53,7 @@ def compare_bundles(
         contestants: The bundles.
         rows: Labelled rows.
         out: Directory for `compare.json`, `compare.md`, the plots and a language model's answers.
+        head: Which head of shared bundles answers.
         rivals: Other classifiers and a language model.
         against: Whom every other one is told apart from; the first bundle when not given.
         latency_texts: How many texts are asked one by one.
@@ -62,7 +64,7 @@ def compare_bundles(
         PeerError: If a rival does not answer.
     """
     rivals = rivals or Rivals()
-    spec, metas = check_same_task(contestants)
+    spec, metas = check_same_task(contestants, head)
     machine = _machine()
     not_run = check_names(contestants, rivals, against)
     texts = [example.text for example in rows.examples]

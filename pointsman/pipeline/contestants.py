@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pointsman.bundle.layout import find_bundles, read_bundle
+from pointsman.bundle.layout import find_bundles, read_any, read_head
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.files import read_json
@@ -118,13 +118,23 @@ def is_url(place: str) -> bool:
     return place.startswith(("http://", "https://"))
 
 
-def check_same_task(contestants: Sequence[Contestant]) -> tuple[TaskSpec, list[BundleMeta]]:
+def check_same_task(
+    contestants: Sequence[Contestant], head: str | None = None
+) -> tuple[TaskSpec, list[BundleMeta]]:
     """Read the bundles and check that they answer one question.
 
+    Args:
+        contestants: The bundles.
+        head: Which head of the shared ones is meant; that of the first bundle of one task when
+            not given.
+
     Raises:
+        BundleError: If a shared bundle has no such head, or none was named.
         ConfigError: If their tasks or labels differ, with what differs.
     """
-    metas = [read_bundle(contestant.path) for contestant in contestants]
+    whole = [read_any(contestant.path) for contestant in contestants]
+    alone = next((meta.task.name for meta in whole if isinstance(meta, BundleMeta)), None)
+    metas = [read_head(contestant.path, head or alone) for contestant in contestants]
     first, spec = contestants[0].name, metas[0].task
     for contestant, meta in zip(contestants[1:], metas[1:], strict=True):
         differs = _differences(spec, meta.task)

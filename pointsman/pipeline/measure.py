@@ -153,11 +153,11 @@ def from_row(row: dict[str, Any], text: str) -> Prediction:
 class _Bundle:
     """A bundle as a peer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, head: str) -> None:
         from pointsman.runtime.predictor import load_head
 
         self.name = path.name
-        self._predictor = load_head(path)
+        self._predictor = load_head(path, head)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         return self._predictor.predict(texts)
@@ -166,7 +166,7 @@ class _Bundle:
 def _load(request: dict[str, Any]) -> tuple[Peer, Reader | None]:
     kind, spec = request["kind"], TaskSpec.parse(request["task"], where="task")
     if kind == "bundle":
-        return _Bundle(Path(request["path"])), None
+        return _Bundle(Path(request["path"]), spec.name), None
     foreign = Foreign.parse(request["foreign"], where="label map")
     from pointsman.pipeline.peer_local import PresidioPeer, TransformersPeer
 

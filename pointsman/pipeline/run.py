@@ -135,9 +135,14 @@ def read_labelled(
 def head_of(bundle: Path, data: Path | None) -> str | None:
     """Return the head of a shared bundle that prepared data is for; None where nothing tells."""
     found = find_bundles([bundle])
-    if data is None or len(found) > 1 or not is_prepared(data):
+    if len(found) > 1 or not isinstance(read_meta(found[0]), SharedMeta):
         return None
-    if not isinstance(read_meta(found[0]), SharedMeta):
+    return task_of(data)
+
+
+def task_of(data: Path | None) -> str | None:
+    """Return the name of the task that prepared data is for; None where nothing tells."""
+    if data is None or not is_prepared(data):
         return None
     return str(read_json(data / MANIFEST)["task"]["name"])
 

@@ -54,6 +54,23 @@ def test_evaluate_and_calibrate_find_the_head(pointsman, place, tmp_path):
     assert pointsman("report", run).code == 0
 
 
+def test_compare_asks_one_head(pointsman, place, tmp_path):
+    shared, part = place / "run" / "shared", place / "run" / "shared" / "parts" / "jailbreak"
+    rows = write_rows(tmp_path / "rows.jsonl",
+                      [r for r in jailbreak_rows(20, seed=3) if r["kind"] != "harmful"])  # fmt: skip
+    both = [f"both={shared}", "--data", rows, "-o", tmp_path / "out", "--latency-texts", 2]
+    result = pointsman("compare", *both, f"again={shared}")
+    assert result.code == 5 and "jailbreak, pii" in result.err
+    result = pointsman("compare", *both, f"again={shared}", "--head", "pie")
+    assert result.code == 5 and "a head pie" in result.err
+    result = pointsman("compare", *both, f"part={part}")  # the part tells which head is meant
+    assert result.code == 0, result.err
+    written = json.loads((tmp_path / "out" / "compare.json").read_text())
+    first, second = written["entrants"]
+    assert written["task"] == "jailbreak"  # the thresholds may differ, the ranking cannot
+    assert first["metrics"]["recall_at_fpr_1"] == second["metrics"]["recall_at_fpr_1"]
+
+
 def test_assemble_puts_parts_together(pointsman, place, tmp_path):
     parts = place / "run" / "shared" / "parts"
     result = pointsman("assemble", parts / "pii", parts / "jailbreak", "-o", tmp_path / "both")

@@ -152,7 +152,7 @@ def test_bundles_of_two_label_sets_are_refused(own_demo):
 
     metas = iter([meta, fewer])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checked, "read_bundle", lambda path: next(metas))
+        patch.setattr(checked, "read_head", lambda path, head: next(metas))
         with pytest.raises(ConfigError) as caught:
             check_same_task(contestants)
     assert "another label set (with nothing more and without LOCATION)" in caught.value.got
