@@ -111,8 +111,14 @@ class Job:
 
     def open(self, place: Path, target: str, precision: str) -> Backend:
         """Load the form that lies in a directory."""
-        pad_id = pad_id_of(self.path)
-        return open_export(place, target, precision, outputs=self.outputs, pad_id=pad_id)
+        return open_export(
+            place,
+            target,
+            precision,
+            outputs=self.outputs,
+            pad_id=pad_id_of(self.path),
+            longest=self.meta.max_length,
+        )
 
 
 def heads_of(meta: BundleMeta | SharedMeta) -> Mapping[str, BundleMeta]:

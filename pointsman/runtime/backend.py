@@ -122,6 +122,7 @@ def load_export(
         precision or entry.precision,
         outputs=entry.outputs,
         pad_id=pad_id_of(path),
+        longest=meta.max_length,
         threads=threads,
     )
 
@@ -133,6 +134,7 @@ def open_export(
     *,
     outputs: Mapping[str, str],
     pad_id: int,
+    longest: int,
     threads: int | None = None,
 ) -> Backend:
     """Load the export that lies in a directory; nothing is checked.
@@ -143,6 +145,7 @@ def open_export(
         precision: What to compute in.
         outputs: Name of the graph's output of each head.
         pad_id: Id of the padding token.
+        longest: Longest window in tokens.
         threads: How many threads compute.
     """
     count = count_threads(threads)
@@ -152,7 +155,9 @@ def open_export(
         return OnnxBackend(place, outputs, precision=precision, pad_id=pad_id, threads=count)
     from pointsman.runtime.openvino_backend import OpenVinoBackend
 
-    return OpenVinoBackend(place, outputs, precision=precision, pad_id=pad_id, threads=count)
+    return OpenVinoBackend(
+        place, outputs, precision=precision, pad_id=pad_id, longest=longest, threads=count
+    )
 
 
 def _check_name(name: str, library: str, precision: str) -> None:

@@ -34,6 +34,8 @@ class OpenVinoBackend:
         outputs: Name of the graph's output of each head.
         precision: What to compute in.
         pad_id: Id of the padding token.
+        longest: Longest window in tokens: rows are not padded beyond it, for which a network may
+            have no positions.
         threads: How many threads compute.
     """
 
@@ -44,12 +46,13 @@ class OpenVinoBackend:
         *,
         precision: str,
         pad_id: int,
+        longest: int,
         threads: int,
     ) -> None:
         self.name = f"openvino {precision}"
         self.heads = tuple(outputs)
         self._outputs = dict(outputs)
-        self._pad = Padder(pad_id, multiple=MULTIPLE)
+        self._pad = Padder(pad_id, multiple=MULTIPLE, most=longest)
         self._local = threading.local()
         self._lock = threading.Lock()
         self._compiled: dict[tuple[str, ...], Any] = {}

@@ -118,3 +118,11 @@ def test_a_shared_predictor_answers_from_an_export(several):
         for a, b in zip(one[head], two[head], strict=True):
             assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
     assert list(theirs.predict(texts, heads=["pii"])) == ["pii"]
+
+
+def test_openvino_pads_no_further_than_the_longest_window(proven):
+    """A network may have no positions beyond it: 50 tokens must not become 64."""
+    meta = read_any(proven).model_copy(update={"max_length": 50})
+    backend = load_backend("openvino fp32", proven, meta)
+    assert [backend._pad.length_for(n) for n in (1, 16, 17, 48, 50)] == [16, 16, 32, 48, 50]
+    assert np.isfinite(logits(backend, rows_of([50]))[0]).all()
