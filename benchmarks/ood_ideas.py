@@ -61,6 +61,7 @@ IDEAS: dict[str, list[str]] = {
     "source_power": ["source_power=0.5"],
     "augment": [f"augment.{name}=0.1" for name in WRITTEN],
     "label_smoothing": ["label_smoothing=0.1"],
+    "mask_tokens": ["mask_tokens=0.15"],
     "freeze_layers": ["network.freeze_layers=3"],
     "starter": [],
     "starter_source_power": ["source_power=0.5"],
