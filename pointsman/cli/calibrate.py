@@ -13,7 +13,8 @@ from pointsman.cli.console import say
 def calibrate_cli(
     bundle: Path = typer.Argument(help="Bundle or run directory."),
     data: Path = typer.Option(
-        ..., "--data", help="Labelled rows that training did not see, as `evaluate` takes them."
+        ..., "--data", help="Labelled rows that training did not see, as `evaluate` takes them; of prepared "
+        "data the validation split."
     ),
     at: str | None = typer.Option(
         None,
@@ -32,6 +33,7 @@ def calibrate_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_operating_point
+    from pointsman.data.prepared import is_prepared
     from pointsman.export.golden import add_golden
     from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
     from pointsman.pipeline.progress import progress_bar
@@ -41,9 +43,17 @@ def calibrate_cli(
     predictor = load_head(bundle, head or head_of(bundle, data))
     rule = rule_for(predictor.task, at)
     named = parse_pairs(columns, option="--column")
-    examples, _ = read_labelled(predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say)
+    examples, _ = read_labelled(
+        predictor.task,
+        data,
+        columns=named,
+        on_bad_row=on_bad_row,
+        say=say,
+        split="validation",  # what is chosen on test rows cannot be checked on them
+    )
+    name = f"the validation split of {data.name}" if is_prepared(data) else data.name
     with progress_bar("calibrating", len(examples)) as progress:
-        meta = calibrate(predictor, examples, rule, data=data.name, progress=progress)
+        meta = calibrate(predictor, examples, rule, data=name, progress=progress)
     show_operating_point(predictor.meta, meta)
     if dry_run:
         say("nothing was changed")

@@ -103,7 +103,8 @@ def _operating_point(account: Account) -> Section | None:
 
 def _point_notes(point: Mapping[str, Any]) -> tuple[Note, ...]:
     threshold = number(point.get("threshold"))
-    chosen = f"Chosen on validation by the rule {point.get('rule', 'none')}"
+    rows = point.get("chosen_on", {}).get("data", "its validation split")
+    chosen = f"Chosen on {rows} by the rule {point.get('rule', 'none')}"
     at = "" if threshold is None else f": threshold {threshold:.4f}"
     notes = [Note(f"{chosen}{at}.")]
     if not point.get("enough", True):

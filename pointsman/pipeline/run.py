@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pointsman.bundle.layout import META, find_bundles, read_any, read_bundle, read_meta
 from pointsman.bundle.meta import SharedMeta
@@ -90,11 +90,25 @@ def _load_prepared_for(task: str, path: Path) -> PreparedData:
 
 
 def read_labelled(
-    spec: TaskSpec, path: Path, *, columns: Mapping[str, str], on_bad_row: OnBadRow, say: Say
+    spec: TaskSpec,
+    path: Path,
+    *,
+    columns: Mapping[str, str],
+    on_bad_row: OnBadRow,
+    say: Say,
+    split: Literal["validation", "test"] = "test",
 ) -> tuple[list[Example], dict[str, list[Example]]]:
-    """Read labelled rows for an evaluation: a file, or the test split of prepared data.
+    """Read labelled rows: a file, or a split of prepared data.
 
     Rows and spans of labels that the bundle was narrowed by are left out, as in training.
+
+    Args:
+        spec: The task.
+        path: The file or the directory.
+        columns: Our field -> column of the file.
+        on_bad_row: What a row that does not fit does.
+        say: Takes a line of news.
+        split: Which split of prepared data: test to evaluate, validation to choose by.
 
     Returns:
         The rows, and kept-out slices by name.
@@ -111,7 +125,7 @@ def read_labelled(
                 got=f"others: {', '.join(strange)}",
                 fix="give the file that it was prepared from",
             )
-        return list(prepared.test), {name: list(rows) for name, rows in prepared.slices.items()}
+        return list(getattr(prepared, split)), {name: list(rows) for name, rows in prepared.slices.items()}
     request = SourceRequest.parse(
         {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
     )
