@@ -109,21 +109,34 @@ def train(job: Job) -> Outcome:
 def _fit(trainer: PureOrderTrainer, directory: Path, last: Path | None) -> dict[str, float]:
     """Train to the end, or take up a run that had ended, and return what it cost.
 
-    A run that stopped early must not go on when the command is repeated, so its end is noted.
+    A run that stopped early must not go on when the command is repeated, so its end is noted: by
+    its last checkpoint, and with what it cost in a file of its own.
     """
     done = directory / FINISHED
-    if done.is_file() and last is not None:
-        trainer.state = TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+    meter = SpentCallback(directory, last)
+    held = None if last is None else TrainerState.load_from_json(str(last / TRAINER_STATE_NAME))
+    if held is not None and (done.is_file() or _was_to_stop(held)):
+        trainer.state = held
         _check_best(trainer.state)
         trainer._load_best_model()
+        if not done.is_file():  # it was cut off between its last checkpoint and this file
+            write_json(done, meter.spent())
         return dict(read_json(done))
-    meter = SpentCallback(directory, last)
     trainer.add_callback(meter)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     _check_best(trainer.state)
     spent = meter.spent()
     write_json(done, spent)
     return spent
+
+
+def _was_to_stop(state: TrainerState) -> bool:
+    """Say whether training was to end with this checkpoint: by patience, or as planned.
+
+    The Trainer forgets it when it resumes, and would go on to the next evaluation.
+    """
+    control = state.stateful_callbacks.get("TrainerControl", {})
+    return bool(control.get("args", {}).get("should_training_stop"))
 
 
 def _check_best(state: TrainerState) -> None:

@@ -127,6 +127,15 @@ def test_early_stopping_counts_on_after_a_resume(backbones, tmp_path):
     assert whole.steps == cut.steps == 15  # first evaluation, and two without gain
 
 
+def test_a_run_killed_just_after_its_last_checkpoint_had_ended(backbones, tmp_path):
+    jobs = {"patience": 2, "learning_rate": 1e-9, "evaluate_every": 5}
+    whole = trainer.train(make_job(backbones["bert"], tmp_path, **jobs))
+    (tmp_path / trainer.FINISHED).unlink()
+    again = trainer.train(make_job(backbones["bert"], tmp_path, **jobs))
+    assert again.steps == whole.steps == 15 and again.best_step == whole.best_step
+    assert (tmp_path / trainer.FINISHED).is_file() and again.seconds > 0
+
+
 def test_another_runs_directory_is_refused(backbones, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_until(make_job(backbones["bert"], tmp_path), 4)
