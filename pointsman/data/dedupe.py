@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pointsman.core.types import SPLITS, Example
 from pointsman.data.neardup import THRESHOLD, near_duplicate_pairs, normalised
+from pointsman.data.sampling import row_hash
 from pointsman.tasks.spec import TaskSpec
 
 _LISTED = 100
@@ -156,6 +157,30 @@ def group_rows(
         "largest_group": max(sizes.values(), default=0),
         "rows_of_official_test_near_train": leaking_rows(examples, roots),
     }
+
+
+def name_groups(examples: Sequence[Example], groups: Sequence[int]) -> list[Example]:
+    """Return the rows with the groups that were found, so that all who read them know of these.
+
+    Rows of one group are one draw for an interval, whether or not their source says so. A group
+    takes the name that its first named row has; a row alone stays as it is.
+
+    Args:
+        examples: The rows.
+        groups: Group number of every row, as `group_rows` gives them.
+    """
+    sizes = Counter(groups)
+    names: dict[int, str] = {}
+    for example, group in zip(examples, groups, strict=True):
+        if example.group is not None:
+            names.setdefault(group, example.group)
+    for example, group in zip(examples, groups, strict=True):
+        if sizes[group] > 1:
+            names.setdefault(group, f"like:{row_hash(example)[:12]}")
+    return [
+        replace(example, group=names.get(group))
+        for example, group in zip(examples, groups, strict=True)
+    ]
 
 
 def template_of(example: Example) -> str | None:

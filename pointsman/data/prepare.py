@@ -16,7 +16,7 @@ from pointsman.core.errors import ConfigError
 from pointsman.core.files import atomic_directory, write_jsonl
 from pointsman.core.texts import MAX_CHARS
 from pointsman.core.types import SPLITS, Example
-from pointsman.data.dedupe import drop_duplicates, group_rows
+from pointsman.data.dedupe import drop_duplicates, group_rows, name_groups
 from pointsman.data.leakage import OnLeakage, repair_splits
 from pointsman.data.neardup import THRESHOLD
 from pointsman.data.prepared import (
@@ -158,6 +158,7 @@ def prepare(
     pool.examples, repair = repair_splits(pool.examples, groups, on_leakage=options.on_leakage)
     if repair["rows_moved"]:
         say(f"official splits leak: {repair['rows_moved']} rows moved to the side of their group")
+    pool.examples = name_groups(pool.examples, groups)
     rows, in_part = _divide(pool, groups, spec, options)
     manifest = _head(spec, options, rows) | pool.report()
     manifest |= {"duplicates": unique.report(), "near_duplicates": near, "samples": samples}

@@ -11,6 +11,7 @@ from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
+from pointsman.data.dedupe import group_rows, name_groups
 from pointsman.data.door import OnBadRow
 from pointsman.data.licences import sources_to_allow
 from pointsman.data.prepare import PreparedData, load_prepared, prepare
@@ -125,7 +126,9 @@ def read_labelled(
                 got=f"others: {', '.join(strange)}",
                 fix="give the file that it was prepared from",
             )
-        return list(getattr(prepared, split)), {name: list(rows) for name, rows in prepared.slices.items()}
+        return list(getattr(prepared, split)), {
+            name: list(rows) for name, rows in prepared.slices.items()
+        }
     request = SourceRequest.parse(
         {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
     )
@@ -138,7 +141,8 @@ def read_labelled(
         say(f"{len(loaded.skipped)} bad rows skipped; the first: {loaded.skipped[0]}")
     rows: list[Example] = []
     slices: dict[str, list[Example]] = {}
-    for example in loaded.examples:
+    groups, _ = group_rows(loaded.examples)
+    for example in name_groups(loaded.examples, groups):
         if example.split and example.split.startswith("slice:"):
             slices.setdefault(example.split.removeprefix("slice:"), []).append(example)
         else:

@@ -15,6 +15,7 @@ from pointsman import __version__
 from pointsman.bundle.layout import read_bundle
 from pointsman.cli import main as edge
 from pointsman.core import errors
+from pointsman.data.prepare import load_prepared
 from pointsman.export.golden import GOLDEN
 from tests.runs import jailbreak_rows, pii_rows, task, write_recipe, write_rows
 
@@ -681,6 +682,23 @@ def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path
     assert f"{after.thresholds['jailbreak']:.4f}" in result.out
     changed = {name for name in after.files if after.files[name] != before.files[name]}
     assert changed == {GOLDEN} and after.files.keys() == before.files.keys()
+
+
+def test_calibrate_never_chooses_on_the_test_split(pointsman, own_demo):
+    run = own_demo / "run" / "jailbreak"
+    result = pointsman("calibrate", run, "--data", run / "data", "--at", "fpr=0.2")
+    assert result.code == 0, result.err
+    point = read_bundle(run / "bundle").operating_point
+    validation = load_prepared(run / "data").validation
+    assert point["chosen_on"] == {
+        "data": "the validation split of data",
+        "rows": len(validation),
+    }
+    rows = [example.to_row() for example in validation]
+    again = pointsman("calibrate", run, "--data", write_rows(run / "v.jsonl", rows), "--at",
+                      "fpr=0.2")  # fmt: skip
+    assert again.code == 0, again.err
+    assert read_bundle(run / "bundle").operating_point["threshold"] == point["threshold"]
 
 
 @pytest.mark.parametrize(("at", "words"), [("f1", "a rule for jailbreak"), ("fpr=2", "make sense")])

@@ -440,3 +440,30 @@ def test_every_task_from_the_real_mirror(shared_data, tmp_path, task, names, ada
 def test_the_path_may_be_a_string(source, tmp_path):
     prepare(LAW_AND_MATH, [source], str(tmp_path / "out"))
     assert Path(load_prepared(str(tmp_path / "out")).manifest["format"]).name == "1"
+
+
+def test_groups_that_were_found_are_written_down(jsonl, tmp_path):
+    """300 rows of ten templates that nobody named: an interval must know that they are ten."""
+    words = ["crane", "ferry", "tower", "boiler", "garden", "stable", "cellar", "bridge", "quarry",
+             "lantern"]  # fmt: skip
+    content = []
+    for i in range(300):
+        template = f"please ring NAME about the {words[i % 10]} before it opens"
+        name = f"Anna{i}"
+        content.append({"text": template.replace("NAME", name),
+                     "spans": [{"start": 12, "end": 12 + len(name), "label": "PERSON"}]})  # fmt: skip
+    manifest = run(TASKS["pii"], [SourceRequest(path=str(jsonl(content)))], tmp_path / "out")
+    data = load_prepared(tmp_path / "out")
+    named = [{e.group for e in part} for part in (data.train, data.validation, data.test)]
+    assert None not in set.union(*named)
+    assert sum(map(len, named)) == len(set.union(*named)) == manifest["near_duplicates"]["groups"]
+    assert sum(map(len, named)) <= 10
+
+
+def test_a_row_alone_gets_no_group_and_a_given_name_stays(jsonl, tmp_path):
+    content = rows("law", 20) + rows("math", 20)
+    content[0]["group"] = content[1]["group"] = "mine"
+    run(LAW_AND_MATH, [SourceRequest(path=str(jsonl(content)))], tmp_path / "out")
+    data = load_prepared(tmp_path / "out")
+    found = [e.group for part in (data.train, data.validation, data.test) for e in part]
+    assert found.count("mine") == 2 and found.count(None) == 38
