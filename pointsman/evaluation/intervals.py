@@ -129,7 +129,7 @@ def intervals(
             continue
         shared = _rows_of_share(spec, name, examples)
         if shared is not None and value in (0.0, 1.0):
-            found[name] = _exact(value, len(set(_group_numbers(shared))))
+            found[name] = _exact(value, len(set(group_numbers(shared))))
         else:
             low, high = percentiles([statistic(row) for row in weights])
             found[name] = Interval(value, low, high, groups)
@@ -225,14 +225,14 @@ def group_weights(
         draws: How many samples.
         seed: Of the draws.
     """
-    member = np.asarray(_group_numbers(examples))
+    member = np.asarray(group_numbers(examples))
     count = int(member.max()) + 1
     random = np.random.default_rng(seed)
     drawn = random.multinomial(count, np.full(count, 1 / count), size=draws)
     return count, drawn[:, member].astype(np.float64)
 
 
-def _group_numbers(examples: Sequence[Example]) -> list[int]:
+def group_numbers(examples: Sequence[Example]) -> list[int]:
     """Return each row's group as a number from 0; a row without one is its own."""
     numbers: dict[str, int] = {}
     return [

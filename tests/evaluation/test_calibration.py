@@ -98,6 +98,40 @@ def test_noise_alone_is_no_calibration_error():
     assert np.mean(values) < 0.5 * np.mean(plain)
 
 
+@pytest.mark.parametrize(("texts", "tokens"), [(200, 1), (2000, 1), (100, 20)])
+def test_the_interval_holds_the_error_of_a_calibrated_model(texts, tokens):
+    """Tokens of a text are right or wrong together here: a text is one draw and not twenty."""
+    held, values = 0, []
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        confidence = np.repeat(draw.uniform(0.5, 1, texts), tokens)
+        right = np.repeat(draw.random(texts), tokens) < confidence
+        scores = Scores(
+            np.column_stack((1 - confidence, confidence)), right.astype(np.int64),
+            np.repeat(np.arange(texts), tokens), 1,
+        )  # fmt: skip
+        found = calibration_error(scores, [Example(str(i), "x") for i in range(texts)])
+        held += found["low"] <= 0 <= found["high"]
+        values.append(found["value"])
+    assert held >= 36
+    assert np.mean(values) < 0.6 / np.sqrt(texts)
+
+
+@pytest.mark.parametrize("rows", [300, 3000])
+def test_the_interval_holds_a_known_gap(rows):
+    held = 0
+    for seed in range(40):
+        draw = np.random.default_rng(seed)
+        confidence = draw.uniform(0.6, 0.9, rows)
+        right = draw.random(rows) < confidence - 0.1
+        scores = Scores(
+            np.column_stack((1 - confidence, confidence)), right.astype(int), np.arange(rows), 1
+        )
+        found = calibration_error(scores, [Example(str(i), "x") for i in range(rows)])
+        held += found["low"] <= 0.1 <= found["high"]
+    assert held >= 35
+
+
 def test_the_error_of_a_known_gap():
     draw = np.random.default_rng(3)
     confidence = draw.uniform(0.6, 0.9, 20_000)
