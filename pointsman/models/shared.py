@@ -33,7 +33,8 @@ from pointsman.tasks.spec import TaskSpec
 FAMILIES = ("bert", "roberta", "modernbert")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OF_ONE_HEAD = ("id2label", "label2id", "problem_type", "architectures", "transformers_version")
-SPEED = 100.0  # a step moves a log variance so much more than a weight; see `Balance`
+BALANCE = "balance"  # the module's name, by which its parameters are known
+SPEED = 100.0  # a log variance's rate, beside that of the weights; see `Balance`
 
 Step = Callable[[Any, torch.Tensor], torch.Tensor]
 
@@ -41,8 +42,10 @@ Step = Callable[[Any, torch.Tensor], torch.Tensor]
 class Balance(nn.Module):
     """The log variance of each head's loss (Kendall, Gal and Cipolla, 2018, arXiv:1705.07115).
 
-    Adam moves every parameter by about the learning rate, whatever its gradient. At the rates of
-    fine-tuning a log variance would hardly leave zero, so that the parameter is scaled.
+    Adam moves every parameter by about its rate, whatever its gradient, and at the rates of
+    fine-tuning a log variance would hardly leave zero: the optimiser gives this one `SPEED` times
+    the rate of the others. Scaling the parameter instead would scale its gradient too, and clipping
+    by the norm of all gradients would then shrink every step of the encoder.
 
     Args:
         heads: How many heads there are.
@@ -50,12 +53,17 @@ class Balance(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.scaled = nn.Parameter(torch.zeros(heads))
+        self.log_variances = nn.Parameter(torch.zeros(heads))
 
-    def forward(self, losses: torch.Tensor) -> torch.Tensor:
-        """Return the losses under their learned weights, both of shape `(heads,)`."""
-        log_variances = self.scaled * SPEED
-        return torch.exp(-log_variances) * losses + log_variances / 2
+    def forward(self, losses: torch.Tensor, part: float = 1.0) -> torch.Tensor:
+        """Return the losses under their learned weights, both of shape `(heads,)`.
+
+        Args:
+            losses: What the rows of a batch add to the losses of a step.
+            part: The batch's share of the step's rows: so much of the regulariser is added, so
+                that the batches of a step add it once.
+        """
+        return torch.exp(-self.log_variances) * losses + part * self.log_variances / 2
 
 
 class SharedNetwork(nn.Module):
@@ -315,7 +323,7 @@ def build_shared(
     fresh = [path for name, one in built.items() for path in _fresh(name, one)]
     if balance:
         shared.balance = Balance(len(specs))
-        fresh.append("balance")
+        fresh.append(BALANCE)
     adapted: Any = shared
     if lora is not None:
         adapted = add_lora(shared, backbone.family, lora, fresh)

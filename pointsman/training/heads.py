@@ -10,6 +10,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import EvalPrediction, Trainer, TrainerControl
 
 from pointsman.data.encode import IGNORED
+from pointsman.models.shared import BALANCE, SPEED
 from pointsman.training.batching import LengthGroupedSampler
 from pointsman.training.job import MEAN, Objective
 from pointsman.training.losses import WeightedCrossEntropy
@@ -28,15 +29,16 @@ class HeadLosses:
     Args:
         losses: One loss a head, by name and in order.
         weights: What each head's loss is multiplied with.
-        balance: Turns the losses, shape `(heads,)`, into those under learned weights; None leaves
-            them as they are. Looked up anew for each batch, since adapters replace modules.
+        balance: Turns the losses, shape `(heads,)`, into those under learned weights, given the
+            batch's share of the step's rows; None leaves them as they are. Looked up anew for each
+            batch, since adapters replace modules.
     """
 
     def __init__(
         self,
         losses: Mapping[str, WeightedCrossEntropy],
         weights: Sequence[float],
-        balance: Callable[[], Callable[[torch.Tensor], torch.Tensor] | None],
+        balance: Callable[[], Callable[[torch.Tensor, float], torch.Tensor] | None],
     ) -> None:
         self._losses = losses
         self._weights = torch.tensor(list(weights))
@@ -80,7 +82,7 @@ class HeadLosses:
         balanced = torch.stack(parts)
         balance = self._balance()
         if balance is not None:
-            balanced = balance(balanced)
+            balanced = balance(balanced, len(owners) / float(counts[:, 1].sum()))
         shares = counts[:, 1] / counts[:, 1].sum()
         return (balanced * shares * self._weights.to(labels.device)).sum()
 
@@ -113,6 +115,23 @@ class PureOrderTrainer(Trainer):
         self._objectives = objectives or {}
         self._masking = masking
         super().__init__(**keywords)
+        if head_losses is not None:  # they are shares of a step's loss already
+            self.loss_is_scaled_for_ga = True
+
+    def create_optimizer(self, *given: Any, **keywords: Any) -> Any:
+        """Return the optimiser; the weights of the heads' losses have a rate of their own."""
+        optimizer = super().create_optimizer(*given, **keywords)
+        own = [p for name, p in self.model.named_parameters()
+               if p.requires_grad and BALANCE in name.split(".")]  # fmt: skip
+        known = {id(p) for p in own}
+        if own and not any(group.get("name") == BALANCE for group in optimizer.param_groups):
+            for group in optimizer.param_groups:
+                group["params"] = [p for p in group["params"] if id(p) not in known]
+            rate = self.args.learning_rate * SPEED
+            optimizer.add_param_group(
+                {"params": own, "lr": rate, "weight_decay": 0.0, "name": BALANCE}
+            )
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         return self._sampler
