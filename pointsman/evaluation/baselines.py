@@ -112,13 +112,16 @@ class TfidfTokens:
         )
 
     def fit(self, examples: Sequence[Example]) -> TfidfTokens:
-        """Learn from texts with spans."""
+        """Learn from texts with spans; of rows labelled in part, from the words in spans alone."""
         features: list[str] = []
         labels: list[int] = []
         for example in examples:
             words = [match.span() for match in WORD.finditer(example.text)]
-            features += _features(example.text, words)
-            labels += _labels(example, words, self._spec)
+            described = _features(example.text, words)
+            for feature, label in zip(described, _labels(example, words, self._spec), strict=True):
+                if label or example.annotated is None:  # outside is not known to be nothing there
+                    features.append(feature)
+                    labels.append(label)
         self._model.fit(features, labels)
         return self
 

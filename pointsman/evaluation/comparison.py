@@ -19,16 +19,18 @@ from pointsman.core.types import Example, PredictedSpan, Prediction
 from pointsman.evaluation.intervals import (
     DRAWS,
     Difference,
+    group_numbers,
     intervals,
     mcnemar,
     paired_difference,
+    right_answers,
     statistics,
 )
 from pointsman.evaluation.score import scalars, score
+from pointsman.evaluation.text_metrics import RANKING
 from pointsman.tasks.spec import TaskSpec
 
 ALPHA = 0.05
-RANKING = ("roc_auc", "average_precision", "recall_at_fpr_1")  # need a score, not a label alone
 SEQUENCE_METRICS = ("accuracy", "macro_f1")
 TOKEN_METRICS = ("span_f1", "span_precision", "span_recall")
 
@@ -177,17 +179,12 @@ def _difference(
     difference = paired_difference(
         spec, examples, first.predictions, second.predictions, metric=metric, draws=draws
     )
-    return difference, mcnemar(_right(examples, first), _right(examples, second))
-
-
-def _right(examples: Sequence[Example], entrant: Entrant) -> list[bool]:
-    """Say of each text whether it was answered wholly right: its label, or all of its spans."""
-    return [
-        p.label == e.label
-        and sorted((s.start, s.end, s.label) for s in p.spans)
-        == sorted((s.start, s.end, s.label) for s in e.spans)
-        for p, e in zip(entrant.predictions, examples, strict=True)
-    ]
+    p_value = mcnemar(
+        right_answers(spec, examples, first.predictions, metric),
+        right_answers(spec, examples, second.predictions, metric),
+        group_numbers(examples),
+    )
+    return difference, p_value
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

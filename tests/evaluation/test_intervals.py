@@ -148,6 +148,46 @@ def test_mcnemar():
     assert mcnemar([True], [False]) == 1.0
 
 
+def test_mcnemar_counts_groups_that_win_and_not_their_rows():
+    """Eight of twelve groups of forty rows are won: that is nothing, and 320 rows of 480 are."""
+    first = [i // 40 < 8 for i in range(480)]
+    second = [not x for x in first]
+    assert mcnemar(first, second) < 1e-10
+    groups = [i // 40 for i in range(480)]
+    assert mcnemar(first, second, groups) == pytest.approx(0.3877, abs=1e-4)  # 8 of 12 coins
+    alone = list(range(480))
+    assert mcnemar(first, second, alone) == mcnemar(first, second)
+    sizes = [5, 3, 1]  # 5 + 3 - 1 = 7: four of the eight sums are as large, by hand
+    won = [True] * 8 + [False]
+    lost = [not x for x in won]
+    members = [0] * 5 + [1] * 3 + [2]
+    assert mcnemar(won, lost, members) == pytest.approx(0.5) and sum(sizes) == 9
+
+
+def test_mcnemar_of_many_groups_keeps_its_level():
+    draw = np.random.default_rng(0)
+    small = 0
+    for _ in range(400):
+        wins = np.repeat(draw.integers(2, size=60), 7).astype(bool)
+        groups = np.repeat(np.arange(60), 7)
+        small += mcnemar(wins, ~wins, groups) < 0.05
+    assert small / 400 < 0.08
+
+
+def test_detectors_are_compared_at_one_rate_of_false_positives():
+    """The same ranking under two thresholds is no difference."""
+    examples, answers = detector(400, 1)
+    moved = [
+        Prediction(a.task, "jailbreak" if a.probabilities["jailbreak"] > 0.1 else "benign",
+                   a.score, a.probabilities) for a in answers
+    ]  # fmt: skip
+    assert sum(a.label != b.label for a, b in zip(answers, moved, strict=True)) > 50
+    difference = paired_difference(JAILBREAK, examples, answers, moved)
+    assert difference.metric in ("recall_at_fpr_1", "roc_auc") and difference.p_value == 1.0
+    labels = paired_difference(JAILBREAK, examples, answers, moved, metric="accuracy")
+    assert labels.p_value < 0.01
+
+
 def test_a_token_task_has_a_paired_interval_and_no_mcnemar():
     examples, answers = spans()
     blind = [Prediction("pii", None, 0.0)] * 4
