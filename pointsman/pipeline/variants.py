@@ -17,12 +17,14 @@ from pointsman.data.prepared import is_prepared, load_prepared
 from pointsman.pipeline.compare import compare_bundles
 from pointsman.pipeline.contestants import Contestant, Rivals, choose_rows
 from pointsman.pipeline.pages import RECIPE
-from pointsman.pipeline.recipe import RECIPES, Recipe, load_recipe
+from pointsman.pipeline.recipe import RECIPES, SHARED, Recipe, load_recipe
 from pointsman.pipeline.run import plan, run_recipe
 from pointsman.pipeline.steps import Say
 
 COMPARISONS = RECIPES / "compare"
+# What variants may differ in: none of it decides on which rows they train and are tested.
 FREE = {"name", "about", "output", "backbone", "backbone_revision", "train"}
+FREE |= {"method", "shared", "trunk"}
 NAME = r"^[A-Za-z0-9_.-]+$"
 
 
@@ -133,7 +135,7 @@ def _check_rows(name: str, base: Recipe, recipe: Recipe) -> None:
     """Refuse a variant that would be trained or tested on other rows."""
     if _rows_of(base) != _rows_of(recipe):
         raise ConfigError(
-            f"variant {name!r}: changes of train, tasks.TASK.train or backbone",
+            f"variant {name!r}: changes of train, tasks.TASK.train, method or backbone",
             got="a change of the tasks or their rows",
             fix="put it into `base`, where it holds for every variant",
         )
@@ -235,6 +237,11 @@ def _share_data(first: Recipe, recipe: Recipe) -> None:
             shutil.copytree(source, temporary, dirs_exist_ok=True)
 
 
+def bundle_of(recipe: Recipe, task: str) -> Path:
+    """Return where the recipe's run puts the bundle that answers a task."""
+    return recipe.directory() / (task if recipe.method == "apart" else SHARED) / "bundle"
+
+
 def _compare_task(
     comparison: CompareRecipe,
     variants: list[Variant],
@@ -247,7 +254,7 @@ def _compare_task(
     contestants = [
         Contestant(
             variant.name,
-            variant.recipe.directory() / task / "bundle",
+            bundle_of(variant.recipe, task),
             variant=variant.variant,
             against=variant.model_copy(update={"variant": against}).name,
         )
@@ -260,6 +267,7 @@ def _compare_task(
         contestants,
         rows,
         comparison.directory() / "compare" / task,
+        head=task,
         rivals=rivals,
         against=contestants[0].against,
         latency_texts=comparison.latency_texts,

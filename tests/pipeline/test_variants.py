@@ -16,7 +16,7 @@ from pointsman.pipeline.variants import (
     plan_comparison,
     run_comparison,
 )
-from tests.runs import jailbreak_rows, task, write_recipe, write_rows
+from tests.runs import TRAIN, jailbreak_rows, pii_rows, task, write_recipe, write_rows
 
 EXAMPLES = sorted(COMPARISONS.glob("*.yaml"))
 
@@ -170,3 +170,17 @@ def test_another_comparisons_directory_is_refused(place, monkeypatch):
     (place / "full" / "file").touch()
     with pytest.raises(ConfigError, match="a new directory, or a comparison"):
         run_comparison(load_comparison(write(place, output="full")), lambda line: None)
+
+
+def test_tasks_apart_against_tasks_under_one_encoder(place, backbones):
+    write_rows(place / "data" / "pii.jsonl", pii_rows(60))
+    short = {**TRAIN, "epochs": 1, "max_steps": 3, "evaluate": "epoch"}
+    write_recipe(place, backbones["bert"], [task("jailbreak"), task("pii")], train=short)
+    more = {"variants": {"apart": {}, "together": {"method": "shared"}}, "latency_texts": 2}
+    found = run_comparison(load_comparison(write(place, **more)), lambda line: None)
+    assert set(found) == {"jailbreak", "pii"}
+    for result in found.values():
+        names = [entrant["name"] for entrant in result["entrants"]]
+        assert names == ["apart", "together"] and len(result["differences"]) == 1
+        sizes = [entrant["parameters"] for entrant in result["entrants"]]
+        assert sizes[0] < sizes[1]  # the second holds both heads
