@@ -62,8 +62,12 @@ def finish(predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule
 def _calibrate_once(
     predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule, say: Say
 ) -> Predictor:
-    """Choose temperature and thresholds on the validation split, unless they are chosen."""
-    if predictor.meta.operating_point:
+    """Choose temperature and thresholds on the validation split, unless they are chosen.
+
+    Of a finished run that is repeated they stay as they are, unless another rule is asked for.
+    """
+    held = predictor.meta.operating_point
+    if held and (request.terms.at is None or held["rule"] == str(rule)):
         return predictor
     rows = request.data.validation
     say(f"{request.data.spec.name}: calibrating on {len(rows):,} validation rows, {rule}")

@@ -63,7 +63,9 @@ class TrainRequest:
 
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
-    """Train a model and pack it.
+    """Train a model and pack it; a bundle that this very run has packed is kept.
+
+    What was done to it since, calibrated on traffic or exported, is then still there.
 
     Returns:
         The bundle's directory.
@@ -90,6 +92,10 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
     )
     identity = _identity(request, options)
     refuse_other_bundle(request.directory / "bundle", identity)
+    if is_packed(request.directory / "bundle", identity):
+        say(f"{spec.name}: trained already, its bundle is kept")
+        write_json(request.directory / AUDIT, passed.audit)
+        return request.directory / "bundle"
     network = build_network(
         find_start(request),
         spec,
@@ -190,6 +196,13 @@ def refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
             got=f"one of a run with another {', '.join(differs)}",
             fix="choose another output directory, or delete this one",
         )
+
+
+def is_packed(bundle: Path, identity: dict[str, Any]) -> bool:
+    """Say whether a run has packed its bundle; it is written whole, so the training had ended."""
+    if not (bundle / META).is_file():
+        return False
+    return bool(read_json(bundle / META).get("provenance", {}).get("run") == identity)
 
 
 def what_matters(options: TrainOptions) -> dict[str, Any]:

@@ -485,13 +485,19 @@ def test_prepare_then_train(pointsman, backbones, tmp_path, monkeypatch):
     assert "out/bundle" in result.out.replace("\n", "") or "Results" in result.out
     assert "lora" in result.err and "step 2 of 2" in result.err
     assert read_bundle(tmp_path / "out" / "bundle").recipe["train"]["lora"]["rank"] == 2
+    traffic = write_rows(tmp_path / "traffic.jsonl", jailbreak_rows(40, seed=5))
+    mine = pointsman("calibrate", "out", "--data", traffic, "--at", "fpr=0.3")
+    assert mine.code == 0, mine.err
+    shutil.rmtree(tmp_path / "out" / "checkpoints")
     again = pointsman(*arguments, "--method", "lora", "--rank", "2")
-    assert again.code == 0 and "step" not in again.err
+    assert again.code == 0 and "step" not in again.err and "is kept" in again.err
+    point = read_bundle(tmp_path / "out" / "bundle").operating_point
+    assert point["chosen_on"]["data"] == "traffic.jsonl", "what was done since is not undone"
+    again = pointsman(*arguments, "--method", "lora", "--rank", "2", "--at", "fpr=0.2")
+    point = read_bundle(tmp_path / "out" / "bundle").operating_point
+    assert again.code == 0 and point["rule"] == "fpr=0.2"
     other = pointsman(*arguments, "--method", "lora", "--rank", "4")
-    assert other.code == 6 and "another options" in other.err
-    shutil.rmtree(tmp_path / "out" / "checkpoints")  # the bundle alone is a run's too
-    other = pointsman(*arguments, "--method", "lora", "--rank", "4")
-    assert other.code == 6 and "out/bundle" in other.err
+    assert other.code == 6 and "out/bundle" in other.err  # the bundle alone is a run's too
     assert read_bundle(tmp_path / "out" / "bundle").recipe["train"]["lora"]["rank"] == 2
 
 
