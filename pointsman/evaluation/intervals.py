@@ -8,7 +8,7 @@ function of row weights, so that a draw costs one weighted sum and not a new eva
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -267,10 +267,30 @@ def _flipped(sizes: NDArray[np.int64], total: int) -> float:
     return float(min(1.0, chances[sums >= total].sum()))
 
 
-def group_weights(
-    examples: Sequence[Example], draws: int, seed: int
-) -> tuple[int, NDArray[np.float64]]:
-    """Return how many groups there are, and the row weights of each draw `(draws, rows)`.
+class Draws:
+    """Row weights of bootstrap samples, drawn anew each time that they are gone through.
+
+    A thousand weights for each of a million rows would not fit into memory.
+
+    Args:
+        member: Group number of every row.
+        draws: How many samples.
+        seed: Of the draws.
+    """
+
+    def __init__(self, member: NDArray[np.int64], draws: int, seed: int) -> None:
+        self._member, self._draws, self._seed = member, draws, seed
+
+    def __iter__(self) -> Iterator[Weights]:
+        count = int(self._member.max()) + 1
+        shares = np.full(count, 1 / count)
+        random = np.random.default_rng(self._seed)
+        for _ in range(self._draws):
+            yield random.multinomial(count, shares)[self._member].astype(np.float64)
+
+
+def group_weights(examples: Sequence[Example], draws: int, seed: int) -> tuple[int, Draws]:
+    """Return how many groups there are, and the row weights of each draw, shape `(rows,)` each.
 
     Args:
         examples: Rows; those with the same `group` are drawn together.
@@ -278,10 +298,7 @@ def group_weights(
         seed: Of the draws.
     """
     member = np.asarray(group_numbers(examples))
-    count = int(member.max()) + 1
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(count, np.full(count, 1 / count), size=draws)
-    return count, drawn[:, member].astype(np.float64)
+    return int(member.max()) + 1, Draws(member, draws, seed)
 
 
 def group_numbers(examples: Sequence[Example]) -> list[int]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.types import Example, Prediction
-from pointsman.evaluation.intervals import group_weights, percentiles
+from pointsman.evaluation.intervals import Draws, group_weights, percentiles
 from pointsman.tasks.spec import TaskSpec
 
 CONFIDENCE = 0.95  # of a risk bound, where the rule names none
@@ -248,7 +248,8 @@ def _at_cost(scores: Floats, truth: Mask, rule: Rule) -> Choice:
     alarms = np.append(0, np.cumsum(~truth[order])[ends])
     cost = rule.value * (truth.sum() - caught) + rule.more * alarms
     best = int(cost.argmin())
-    lowest = _below(scores, scores[order][ends[best - 1]]) if best else 1.0
+    nothing = float(np.nextafter(1.0, 2))  # above a score of 1, which a sure model may give
+    lowest = _below(scores, scores[order][ends[best - 1]]) if best else nothing
     note = f"mean cost {cost[best] / len(truth):.4f} a row at the shares of these rows"
     return lowest, True, (note,)
 
@@ -344,7 +345,7 @@ def _spans_of(label: str, examples: Sequence[Example], predictions: Sequence[Pre
     )
 
 
-def _best_f1(spans: _Spans, weights: Floats) -> float:
+def _best_f1(spans: _Spans, weights: Draws) -> float:
     """Return the threshold of the best F1, or 0 where it does not beat none beyond doubt.
 
     Dropping spans always looks good on the rows that chose what to drop. It counts only if the

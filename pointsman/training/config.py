@@ -97,6 +97,8 @@ class TrainOptions(Closed):
             if name not in PERTURBATIONS:
                 hint = suggest(name, PERTURBATIONS)
                 raise ValueError(f"augment: unknown perturbation {name!r}; {hint}")
+        if self.evaluate == "epoch" and self.evaluate_every is not None:
+            raise ValueError("evaluate_every counts steps, and goes with `evaluate: steps`")
         return self
 
 
@@ -194,6 +196,8 @@ def resolve(
     options: TrainOptions, *, rows: int, parameters: int, lora_rank: int = 8
 ) -> TrainOptions:
     """Fill in what a recipe left open, so that the result says everything that was chosen."""
+    if options.evaluate is None and options.evaluate_every is not None:
+        options = options.model_copy(update={"evaluate": "steps"})
     if options.preset == "document":
         chosen = document_schedule(rows)
     else:

@@ -154,7 +154,10 @@ def test_cost_weighs_misses_against_alarms(rule, threshold):
 
 
 def test_cost_may_flag_nothing():
-    assert choose("cost=1:20", [(0.9, False), (0.5, True)]).thresholds["jailbreak"] == 1.0
+    assert choose("cost=1:20", [(0.9, False), (0.5, True)]).thresholds["jailbreak"] > 1.0
+    sure = [(1.0, False)] * 3 + [(0.2, True)]  # a sure model's score, that 1.0 would flag
+    point = choose("cost=1:100", sure)
+    assert not any(score >= point.thresholds["jailbreak"] for score, _ in sure)
 
 
 @pytest.mark.parametrize("rule", ["fpr=0.01", "risk=0.01"])

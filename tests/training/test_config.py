@@ -32,6 +32,13 @@ def test_our_preset_drops_no_attention_but_the_documents_does():
     assert dropout(preset="document") is None
 
 
+def test_evaluating_every_so_many_steps_means_by_steps():
+    o = resolve(TrainOptions(evaluate_every=50), rows=100, parameters=10)
+    assert (o.evaluate, o.evaluate_every) == ("steps", 50)
+    with pytest.raises(ConfigError, match="evaluate_every"):
+        TrainOptions.parse({"evaluate": "epoch", "evaluate_every": 50}, where="train")
+
+
 def test_what_the_recipe_says_stays():
     o = resolve(TrainOptions(epochs=7, batch_size=3), rows=100, parameters=10)
     assert (o.epochs, o.batch_size) == (7, 3)
