@@ -95,6 +95,8 @@ class Sessions:
         options = ort.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
+        # A session's threads spin for a while after its answer, on the cores of the next session.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._parts = {}
         for name, place in singles.items():
             tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
