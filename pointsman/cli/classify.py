@@ -92,10 +92,11 @@ def _split_arguments(
     while arguments and _is_directory(arguments[0]):
         paths.append(Path(arguments.pop(0)))
     if not paths:
-        first = arguments[0]  # a text, maybe, that is nobody's business
-        shown = f"{len(first)} characters" if " " in first or len(first) > 200 else repr(first)
+        # never quoted: it may be a text, and errors end in logs
         raise ConfigError(
-            "a bundle, a run or a directory of runs", got=f"{shown}, which is no directory"
+            "a bundle, a run or a directory of runs, then the text",
+            got=f"{len(arguments[0])} characters first, which are no directory",
+            fix="check the path of the bundle",
         )
     if len(arguments) > 1:
         raise ConfigError(

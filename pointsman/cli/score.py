@@ -17,7 +17,9 @@ def score_cli(
     ),
     out: Path = typer.Option(..., "--out", help="Where the answers go: one JSON line a row."),
     columns: list[str] = typer.Option(
-        [], "--column", help="FIELD=COLUMN, as in text=prompt or messages=conversation."
+        [],
+        "--column",
+        help="FIELD=COLUMN, as in text=prompt or messages=conversation; then no other counts.",
     ),
     keep: list[str] = typer.Option([], "--keep", help="A column to put beside the answers."),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
@@ -34,16 +36,21 @@ def score_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.core.errors import SourceError
+    from pointsman.data.local_files import count_rows
     from pointsman.pipeline.progress import progress_bar
-    from pointsman.pipeline.scoring import ScoreRequest, count_rows, score_file
+    from pointsman.pipeline.score_request import ScoreRequest, check_request
+    from pointsman.pipeline.scoring import score_file
     from pointsman.runtime.predictor import load
 
     if not file.is_file():
         raise SourceError(f"a file at {file}", got="nothing there")
     named = parse_pairs(columns, option="--column")
     request = ScoreRequest(file, out, named, tuple(keep), turns, on_bad_row)
+    check_request(request)  # before bundles are loaded, which takes longer
+    count = count_rows(file)
     predictors = [load(p, backend=backend, threads=threads) for p in find_bundles(bundles)]
     say(f"computing with {', '.join(dict.fromkeys(p.backend_name for p in predictors))}")
-    with progress_bar("scoring", count_rows(file)) as progress:
-        rows = score_file(request, predictors, progress=progress)
-    say(f"{rows:,} rows, answers in {out}")
+    with progress_bar("scoring", count) as progress:
+        scored = score_file(request, predictors, progress=progress)
+    bad = f", {scored.bad:,} of them bad: their lines hold an error in place of answers"
+    say(f"{scored.rows:,} rows{bad if scored.bad else ''}; answers in {out}")

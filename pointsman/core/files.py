@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pointsman.core.errors import ConfigError, PointsmanError, StorageError
 
@@ -113,6 +113,22 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> int:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows]
     write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
+
+
+def lock_file(file: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; False if another process holds it.
+
+    The system lets go of it when a process ends, however it ends, so that no lock is ever stale.
+    """
+    import fcntl
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems keep no locks: there nobody can be kept out
+        return True
+    return True
 
 
 @contextlib.contextmanager

@@ -6,13 +6,16 @@ row stops the run is decided by the caller, so one broken line need not lose a f
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, DataError, RowError, SourceError
+from pointsman.data.parquet_rows import count_parquet, parquet_columns, read_parquet
 
 Record = tuple[str, Mapping[str, Any] | RowError]
 
@@ -24,7 +27,7 @@ _SUFFIXES = {
     ".parquet": "parquet",
     ".json": "json",
 }
-BATCH = 4096  # rows of a Parquet file that are held at a time
+PEEKED = 100  # rows of JSONL whose columns are looked at: in few files has every row all of them
 _SPLIT_FILES = ("train", "validation", "test")
 
 
@@ -46,22 +49,63 @@ def read_records(path: Path, file_format: str | None = None) -> list[Record]:
     return list(stream_records(path, file_format))
 
 
-def stream_records(path: Path, file_format: str | None = None) -> Iterator[Record]:
+def stream_records(
+    path: Path, file_format: str | None = None, columns: Collection[str] | None = None
+) -> Iterator[Record]:
     """Yield a file's rows as they are read; JSONL and Parquet are never held whole.
 
     Args:
         path: As `read_records` takes it.
         file_format: As `read_records` takes it.
+        columns: Those that are needed: of Parquet no other is read.
 
     Raises:
         SourceError: As `read_records` does, and so all it raises.
     """
     chosen = file_format or guess_format(path)
+    with read_errors(path):
+        yield from read_parquet(path, columns) if chosen == "parquet" else _READERS[chosen](path)
+
+
+@contextlib.contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn a file that the system does not let us read into a `SourceError` naming it."""
     try:
-        yield from _READERS[chosen](path)
+        yield
     except OSError as error:
         fix = "check the path and its permissions"
         raise SourceError(f"to read {path}", got=error.strerror or error, fix=fix) from error
+
+
+def count_rows(path: Path) -> int:
+    """Return how many rows a Parquet file has, or another at most: blank lines count as rows.
+
+    Raises:
+        SourceError: If the file cannot be read.
+        DataError: If it is to be Parquet and is not.
+        ConfigError: If its format is unknown.
+    """
+    with read_errors(path):
+        if guess_format(path) == "parquet":
+            return count_parquet(path)
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b"")) + 1
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the columns of a Parquet file, or those of another's first readable rows.
+
+    Raises:
+        SourceError: As `count_rows` does, and so all it raises.
+    """
+    with read_errors(path):
+        if guess_format(path) == "parquet":
+            return parquet_columns(path)
+        present: dict[str, None] = {}
+        readable = (row for _, row in stream_records(path) if isinstance(row, Mapping))
+        for row in islice(readable, PEEKED):
+            present.update(dict.fromkeys(map(str, row)))
+        return list(present)
 
 
 def guess_format(path: Path) -> str:
@@ -150,6 +194,8 @@ def _json_row(line: bytes, where: str) -> Mapping[str, Any] | RowError:
         return RowError(
             where, "one JSON object a line", got=f"{error.msg} at character {error.pos}"
         )
+    except ValueError:  # Python reads no integer of more than 4,300 digits
+        return RowError(where, "numbers that can be read", got="an integer of too many digits")
     return _mapping(row, where)
 
 
@@ -170,6 +216,11 @@ def _read_json(path: Path) -> Iterator[Record]:
             got=f"{error.msg} at line {error.lineno}",
             fix="if it holds one object a line, set `format: jsonl`",
         ) from None
+    except RecursionError:
+        raise DataError(f"{path}: a JSON list of objects", got="JSON nested too deeply") from None
+    except ValueError:
+        got = "an integer of too many digits"
+        raise DataError(f"{path}: numbers that can be read", got=got) from None
     if not isinstance(rows, list):
         raise DataError(f"{path}: a JSON list of objects", got=type(rows).__name__)
     for number, row in enumerate(rows, start=1):
@@ -258,26 +309,11 @@ def _read_tsv(path: Path) -> Iterator[Record]:
     return _read_csv(path, "\t")
 
 
-def _read_parquet(path: Path) -> Iterator[Record]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches(batch_size=BATCH):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{path.name}: row {number}", row
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: a Parquet file", got=type(error).__name__) from None
-
-
 _READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
     "jsonl": _read_jsonl,
     "csv": _read_csv,
     "tsv": _read_tsv,
-    "parquet": _read_parquet,
+    "parquet": read_parquet,
     "json": _read_json,
     "presidio": _read_json,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ PARTS = frozenset({STREET, "GPE", "ZIP_CODE"})
 # The gaps at which annotated data never parts two street addresses. A blank does: it stands between
 # a house number and its street; so does a line break with an indent, between a street and a flat.
 _GAP = re.compile(r"[-'’]?|, ?|\n|\\n")
+_BLANKS = string.whitespace + "\xa0"
 # Number, street, town, state and code of the United States, on one line or two. Each run is
 # bounded, so that no text takes quadratic time.
 _WHOLE = re.compile(
@@ -28,7 +30,7 @@ def merge_addresses(text: str, spans: Spans) -> list[PredictedSpan]:
 
     Pieces are street addresses that a comma, a bare line break or nothing parts, and whatever of
     "12 Main St, Dover, TX 36591" was found as street, town or code. The comma or full stop after
-    an address is taken off it.
+    an address is taken off it, with the blanks around it.
 
     Args:
         text: The text.
@@ -86,6 +88,6 @@ def _trimmed(span: PredictedSpan) -> PredictedSpan:
     if span.label != STREET:
         return span
     # "Árpád fejedelem útja 89." keeps its full stop; an address with a town after a comma has none
-    marks = ",." if "," in span.text.rstrip(",.") else ","
-    piece = span.text.rstrip(marks)
+    marks = ",." if "," in span.text.rstrip(",." + _BLANKS) else ","
+    piece = span.text.rstrip(marks + _BLANKS)
     return replace(span, end=span.start + len(piece), text=piece) if piece else span

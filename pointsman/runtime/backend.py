@@ -15,6 +15,7 @@ from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.bundle.network_config import check_network_labels, pad_id_of
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, PointsmanError
+from pointsman.core.files import sha256_json
 from pointsman.runtime.machine import count_threads, has_wide_vectors
 
 Meta = BundleMeta | SharedMeta
@@ -35,6 +36,8 @@ class Backend(Protocol):
     Attributes:
         name: Library and precision, as in "torch fp32": what `load` says it chose.
         heads: Names of the heads that it can run.
+        digest: Hash of the export that it computes from; empty for the bundle's own weights, whose
+            hash the bundle's metadata holds.
     """
 
     @property
@@ -42,6 +45,9 @@ class Backend(Protocol):
 
     @property
     def heads(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def digest(self) -> str: ...  # noqa: D102
 
     def run(
         self, batch: Sequence[Sequence[int]], heads: Sequence[str]
@@ -121,6 +127,7 @@ def load_export(
         entry.target,
         precision or entry.precision,
         outputs=entry.outputs,
+        digest=sha256_json(entry.files),
         pad_id=pad_id_of(path),
         longest=meta.max_length,
         threads=threads,
@@ -136,6 +143,7 @@ def open_export(
     pad_id: int,
     longest: int,
     threads: int | None = None,
+    digest: str = "",
 ) -> Backend:
     """Load the export that lies in a directory; nothing is checked.
 
@@ -147,16 +155,25 @@ def open_export(
         pad_id: Id of the padding token.
         longest: Longest window in tokens.
         threads: How many threads compute.
+        digest: Hash of its files, where they were checked.
     """
     count = count_threads(threads)
     if target == "onnx":
         from pointsman.runtime.onnx_backend import OnnxBackend
 
-        return OnnxBackend(place, outputs, precision=precision, pad_id=pad_id, threads=count)
+        return OnnxBackend(
+            place, outputs, precision=precision, pad_id=pad_id, threads=count, digest=digest
+        )
     from pointsman.runtime.openvino_backend import OpenVinoBackend
 
     return OpenVinoBackend(
-        place, outputs, precision=precision, pad_id=pad_id, longest=longest, threads=count
+        place,
+        outputs,
+        precision=precision,
+        pad_id=pad_id,
+        longest=longest,
+        threads=count,
+        digest=digest,
     )
 
 

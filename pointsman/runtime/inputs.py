@@ -11,6 +11,12 @@ from pointsman.core.errors import ConfigError
 
 Turns = Literal["last-user", "user", "all"]
 TURNS = ("last-user", "user", "all")
+# Kinds of parts that hold no words of their own. Any other kind without a `text` is refused: its
+# words may lie under a key that is not known here, and would go past a guard unread.
+WORDLESS = (
+    *("image", "image_url", "input_image", "audio", "audio_url", "input_audio"),
+    *("video", "video_url", "input_video", "file", "input_file", "refusal"),
+)
 
 
 def text_of(value: str | Mapping[str, Any] | Sequence[Any], turns: str = "last-user") -> str:
@@ -21,7 +27,8 @@ def text_of(value: str | Mapping[str, Any] | Sequence[Any], turns: str = "last-u
         turns: Which turns count: the last of the user, all of the user, or all of everybody.
 
     Raises:
-        ConfigError: If the messages are not what the API takes, or hold no such turn.
+        ConfigError: If the messages are not what the API takes, hold no such turn, or their last
+            user turn has no text and is asked for: an older one is never judged in its place.
     """
     if turns not in TURNS:
         raise ConfigError(f"unknown turns {turns!r}", fix=suggest(turns, TURNS))
@@ -31,6 +38,12 @@ def text_of(value: str | Mapping[str, Any] | Sequence[Any], turns: str = "last-u
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         raise ConfigError("a text, or `messages` as a list", got=type(messages).__name__)
     chosen = [_content(m, i) for i, m in enumerate(messages) if _counts(m, i, turns)]
+    if turns == "last-user" and chosen and not chosen[-1].strip():
+        raise ConfigError(
+            "messages whose last user turn holds text",
+            got="a last user turn without any",
+            fix="--turns user judges all turns of the user",
+        )
     chosen = [text for text in chosen if text.strip()]
     if not chosen:
         raise ConfigError(
@@ -40,9 +53,10 @@ def text_of(value: str | Mapping[str, Any] | Sequence[Any], turns: str = "last-u
 
 
 def _counts(message: Any, index: int, turns: str) -> bool:
-    if not isinstance(message, Mapping) or "role" not in message:
+    role = message.get("role") if isinstance(message, Mapping) else None
+    if not isinstance(role, str):
         raise ConfigError(f"message {index + 1}: an object with `role` and `content`")
-    return turns == "all" or message["role"] == "user"
+    return turns == "all" or role == "user"
 
 
 def _content(message: Mapping[str, Any], index: int) -> str:
@@ -52,13 +66,34 @@ def _content(message: Mapping[str, Any], index: int) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, Sequence):
-        parts = [p for p in content if isinstance(p, Mapping) and p.get("type") == "text"]
-        texts = [part.get("text") for part in parts]
-        if not all(isinstance(text, str) for text in texts):
-            raise ConfigError(f"message {index + 1}: a `text` in every part of type text")
-        return "\n".join(map(str, texts))
+        places = [f"message {index + 1}: part {n}" for n in range(1, len(content) + 1)]
+        texts = [_part(part, where) for part, where in zip(content, places, strict=True)]
+        return "\n".join(text for text in texts if text is not None)
     raise ConfigError(
         f"message {index + 1}: `content` as a text or a list of parts", got=type(content).__name__
+    )
+
+
+def _part(part: Any, where: str) -> str | None:
+    """Return the text of one part of a content, or None if its kind has none.
+
+    Raises:
+        ConfigError: If it has no text, and is not of a kind that is known to hold none.
+    """
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Mapping):
+        raise ConfigError(f"{where}: a text or an object", got=type(part).__name__)
+    text = part.get("text")
+    if isinstance(text, str):
+        return text
+    # rows of Parquet name the keys of all parts in each, with null for those it lacks
+    if text is None and part.get("type") in WORDLESS:
+        return None
+    raise ConfigError(
+        f"{where}: a `text`, or a kind that holds none",
+        got="neither" if text is None else f"`text` as {type(text).__name__}",
+        fix=f"give its words as `text`; kinds without text: {', '.join(WORDLESS)}",
     )
 
 

@@ -23,6 +23,7 @@ class OnnxBackend:
         outputs: Name of the graph's output of each head.
         precision: What it was exported in, for its name.
         pad_id: Id of the padding token.
+        digest: Hash of the export, where it was checked.
         threads: How many threads compute.
     """
 
@@ -33,10 +34,12 @@ class OnnxBackend:
         *,
         precision: str,
         pad_id: int,
+        digest: str = "",
         threads: int,
     ) -> None:
         self.name = f"onnxruntime {precision}"
         self.heads = tuple(outputs)
+        self.digest = digest
         self._outputs = dict(outputs)
         self._pad = Padder(pad_id)
         self._options = ort.RunOptions()

@@ -36,6 +36,7 @@ class OpenVinoBackend:
         pad_id: Id of the padding token.
         longest: Longest window in tokens: rows are not padded beyond it, for which a network may
             have no positions.
+        digest: Hash of the export, where it was checked.
         threads: How many threads compute.
     """
 
@@ -47,10 +48,12 @@ class OpenVinoBackend:
         precision: str,
         pad_id: int,
         longest: int,
+        digest: str = "",
         threads: int,
     ) -> None:
         self.name = f"openvino {precision}"
         self.heads = tuple(outputs)
+        self.digest = digest
         self._outputs = dict(outputs)
         self._pad = Padder(pad_id, multiple=MULTIPLE, most=longest)
         self._local = threading.local()

@@ -78,6 +78,11 @@ class Predictor:
         """Library and precision that compute its logits, as in "torch fp32"."""
         return self._backend.name
 
+    @property
+    def digest(self) -> str:
+        """Hash of the export that computes its logits; empty where the bundle's own weights do."""
+        return self._backend.digest
+
     def predict(
         self, texts: Sequence[str], *, progress: Progress | None = None
     ) -> list[Prediction]:

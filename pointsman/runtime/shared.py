@@ -37,6 +37,11 @@ class SharedPredictor:
         """Library and precision that compute its logits, as in "torch fp32"."""
         return self._backend.name
 
+    @property
+    def digest(self) -> str:
+        """Hash of the export that computes its logits; empty where the bundle's own weights do."""
+        return self._backend.digest
+
     def head(self, name: str) -> Predictor:
         """Return one head as a predictor of its own, over the same network.
 

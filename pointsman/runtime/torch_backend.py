@@ -29,6 +29,7 @@ class TorchBackend:
     """
 
     name = "torch fp32"
+    digest = ""  # the bundle's metadata has that of its weights
 
     def __init__(self, path: Path, meta: BundleMeta, *, threads: int | None = None) -> None:
         if threads is not None:

@@ -19,6 +19,7 @@ class TorchSharedBackend:
     """A shared bundle's network in fp32 on the CPU, or on a GPU if there is one."""
 
     name = "torch fp32"
+    digest = ""  # the bundle's metadata has that of its weights
 
     def __init__(self, path: Path, meta: SharedMeta, *, threads: int | None = None) -> None:
         if threads is not None:

@@ -246,7 +246,7 @@ def test_classify_without_a_text_says_so(pointsman, bundles):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("no/such/run", "hello"), 2, "no/such/run"),
+        (("no/such/run", "hello"), 2, "got: 11 characters first, which are no directory"),
         (("BUNDLE", "hello", "you"), 2, "quote the text"),
         (("EMPTY", "hello"), 5, "bundle.json"),
         (("BUNDLE", "hello", "--turns", "lastuser"), 2, "last-user"),
@@ -258,6 +258,12 @@ def test_classify_refuses_wrong_arguments(pointsman, bundles, tmp_path, argument
     places = {"BUNDLE": bundles[0], "EMPTY": tmp_path}
     result = pointsman("classify", *(places.get(argument, argument) for argument in arguments))
     assert result.code == code and words in result.err
+
+
+@pytest.mark.parametrize("text", ["ann.lee@example.org", "no/ann", "call ann", "ann" * 100])
+def test_classify_without_a_bundle_quotes_no_text(pointsman, text):
+    result = pointsman("classify", text)
+    assert result.code == 2 and "no directory" in result.err and "ann" not in result.err
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])

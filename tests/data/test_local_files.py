@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pointsman.core.errors import ConfigError, DataError, RowError, SourceError
-from pointsman.data.local_files import read_records
+from pointsman.data.local_files import column_names, count_rows, read_records, stream_records
 from pointsman.data.request import SourceRequest
 from pointsman.data.sources import load_source
 from pointsman.tasks.catalogue import TASKS
@@ -59,6 +59,66 @@ def test_parquet_tsv_and_json(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(GOOD))
     for name in ("x.parquet", "x.tsv", "x.json"):
         assert labels(load(path=str(tmp_path / name))) == ["law", "math"]
+
+
+def write_parquet(path, groups, rows):
+    """Row groups of texts that do not compress."""
+    import random
+
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    draw = random.Random(0)
+    table = pa.table(
+        {n: [draw.randbytes(1000).hex() for _ in range(rows)] for n in ("text", "more")}
+    )
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        for _ in range(groups):
+            writer.write_table(table)
+    return path
+
+
+def test_parquet_is_read_in_memory_that_does_not_grow_with_it(tmp_path):
+    import pyarrow as pa
+
+    pool, most = pa.default_memory_pool(), []
+    for groups in (10, 60):
+        path = write_parquet(tmp_path / f"{groups}.parquet", groups, 100)
+        before, seen = pool.bytes_allocated(), 0
+        for number, _ in enumerate(stream_records(path)):
+            if number % 50 == 0:
+                seen = max(seen, pool.bytes_allocated() - before)
+        assert number + 1 == count_rows(path) == groups * 100
+        most.append(seen)
+    assert most[1] < 1.5 * most[0] and most[1] < path.stat().st_size / 4
+
+
+def test_of_parquet_only_the_columns_that_are_needed_are_read(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", 2, 3)
+    rows = [row for _, row in stream_records(path, columns=("text", "absent"))]
+    assert len(rows) == 6 and all(list(row) == ["text"] for row in rows)
+    assert column_names(path) == ["text", "more"]
+
+
+def test_one_odd_row_of_parquet_loses_no_other(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    texts = pa.array([b"one", b"secret \xff", b"three"]).view(pa.string())
+    parquet.write_table(pa.table({"id": [1, 2, 3], "text": texts}), tmp_path / "x.parquet")
+    (_, first), (where, bad), (_, last) = read_records(tmp_path / "x.parquet")
+    assert (first["text"], last) == ("one", {"id": 3, "text": "three"})
+    assert isinstance(bad, RowError) and where.endswith("row 2")
+    assert "column 'text'" in str(bad) and "secret" not in str(bad)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PAR1" + b"\x00" * 100 + b"PAR1"])
+@pytest.mark.parametrize("ask", [count_rows, column_names, read_records])
+def test_what_is_asked_of_a_damaged_parquet_file(tmp_path, content, ask):
+    path = tmp_path / "x.parquet"
+    path.write_bytes(content)
+    with pytest.raises((DataError, SourceError), match="x.parquet"):
+        ask(path)
 
 
 def test_presidio_json_is_recognised(fake_mirror):
@@ -146,6 +206,10 @@ def test_null_in_the_label_map_leaves_rows_out(jsonl):
         (b"secret", "one JSON object"),
         (b'["secret"]', "a JSON object"),
         (b"[" * 100_000, "nested too deeply"),
+        (
+            b'{"text": "secret", "label": "law", "n": ' + b"7" * 5000 + b"}",
+            "numbers that can be read",
+        ),
         (b'{"text": "secret \xff", "label": "law"}', "valid UTF-8"),
         (b'{"text": "secret\\u0000", "label": "law"}', "without NUL"),
         (b'{"text": "secret \\ud800", "label": "law"}', "valid Unicode"),
@@ -184,6 +248,8 @@ def test_bad_csv_rows_keep_the_count_of_the_others(tmp_path):
         ("x.json", b'{"text": "a"}\n{"text": "b"}\n', "Extra data"),
         ("x.json", b'{"text": "a"}', "a JSON list"),
         ("x.json", b"[\xff]", "valid UTF-8"),
+        ("x.json", b"[" * 100_000, "nested too deeply"),
+        ("x.json", b"[" + b"7" * 5000 + b"]", "too many digits"),
         ("x.parquet", b"text", "a Parquet file"),
     ],
 )

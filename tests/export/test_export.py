@@ -101,6 +101,13 @@ def test_backends_by_name(own):
     assert load(own, backend="onnxruntime fp32", threads=1).predict(["x"])
 
 
+def test_a_predictor_names_the_export_that_computes(own):
+    names = ("torch", "onnxruntime fp32", "onnxruntime int8", "openvino bf16")
+    digests = [load(own, backend=name).digest for name in names]
+    assert digests[0] == "" and len(set(digests)) == 4
+    assert digests[1] == load(own, backend="onnxruntime fp32").digest
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

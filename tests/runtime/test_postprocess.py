@@ -129,6 +129,8 @@ def test_organisations(given_, wanted):
         ),
         ("[STREET_ADDRESS:12 Main St], [STREET_ADDRESS:Flat 2]", "[STREET_ADDRESS:12 Main St, Flat 2]"),
         ("[STREET_ADDRESS:Unit 3]\n[STREET_ADDRESS:Box 7]", "[STREET_ADDRESS:Unit 3\nBox 7]"),
+        ("at [STREET_ADDRESS:1 Quay Rd, Ely Ltd , ]and", "at [STREET_ADDRESS:1 Quay Rd, Ely Ltd] , and"),
+        ("at [STREET_ADDRESS:Polna 2 ,]\nYes", "at [STREET_ADDRESS:Polna 2] ,\nYes"),
         ("in [STREET_ADDRESS:Hauptstr. 1, Berlin.] Yes", "in [STREET_ADDRESS:Hauptstr. 1, Berlin]. Yes"),
         # annotated data parts these
         ("[STREET_ADDRESS:297] [STREET_ADDRESS:ul. Polna]", "[STREET_ADDRESS:297] [STREET_ADDRESS:ul. Polna]"),
