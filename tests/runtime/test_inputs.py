@@ -51,7 +51,10 @@ def user(*parts):
         ({"type": "never heard of", "text": ATTACK},),
         ({"text": ATTACK},),
         ({"type": "image_url", "image_url": {"url": "x"}}, {"type": "input_text", "text": ATTACK}),
-        ({"type": "input_image", "text": None}, {"type": "text", "text": ATTACK, "image_url": None}),
+        (
+            {"type": "input_image", "text": None},
+            {"type": "text", "text": ATTACK, "image_url": None},
+        ),
         ({"type": "image_url", "text": ATTACK},),
     ],
 )
