@@ -11,6 +11,7 @@ from pointsman.core.errors import ConfigError
 
 Turns = Literal["last-user", "user", "all"]
 TURNS = ("last-user", "user", "all")
+ROLES = ("user", "assistant", "system", "developer", "tool", "function")
 # Kinds of parts that hold no words of their own. Any other kind without a `text` is refused: its
 # words may lie under a key that is not known here, and would go past a guard unread.
 WORDLESS = (
@@ -56,6 +57,9 @@ def _counts(message: Any, index: int, turns: str) -> bool:
     role = message.get("role") if isinstance(message, Mapping) else None
     if not isinstance(role, str):
         raise ConfigError(f"message {index + 1}: an object with `role` and `content`")
+    if role not in ROLES:  # "User" or "human" may be a user's: passing over it would judge less
+        fix = suggest(role, ROLES)
+        raise ConfigError(f"message {index + 1}: a role of the API", got="another role", fix=fix)
     return turns == "all" or role == "user"
 
 
