@@ -187,9 +187,10 @@ function decideSequence(meta, windows, logits) {
     positive === null ? null : labels.indexOf(positive),
   );
   let label = labels[argmax(probabilities)];
-  if (positive !== null && (task.negative ?? null) !== null) {
+  if (positive !== null) {
     const sure = probabilities[labels.indexOf(positive)] >= (meta.thresholds[positive] ?? 0.5);
-    label = sure ? positive : task.negative;
+    // a detector has two labels; bundle.json names the positive one alone
+    label = sure ? positive : /** @type {string} */ (labels.find((other) => other !== positive));
   }
   const score = probabilities[labels.indexOf(label)];
   return {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { align, normalizer } from "../src/aligned.js";
+import { decide } from "../src/client.js";
 import { BundleError, load } from "../src/index.js";
 import { decodeSpans, joined, poolWords } from "../src/decode.js";
 import { trim } from "../src/python.js";
@@ -67,6 +68,20 @@ test("a detector takes its worst window, another task the mean by length", () =>
   const rows = [[0.9, 0.1], [0.2, 0.8]];
   assert.deepEqual(mergeSequence(rows, windows, 1), [0.2, 0.8]);
   assert.ok(Math.abs(mergeSequence(rows, windows, null)[0] - (0.9 * 3 + 0.2) / 4) < 1e-12);
+});
+
+test("a detector says its positive label from its threshold on, and not where it is likelier", () => {
+  const task = { name: "guard", level: "sequence", labels: ["attack", "fine"], positive: "attack" };
+  const meta = { task, temperature: 1, thresholds: { attack: 0.8 }, abstain_below: 0 };
+  const windows = /** @type {any} */ ([{ offsets: [[0, 1]] }]);
+  const said = (/** @type {number} */ p, /** @type {any} */ changes = {}) => {
+    const logits = [[Float32Array.of(Math.log(p / (1 - p)), 0)]];
+    return /** @type {any} */ (decide({ ...meta, ...changes }, ["x"], windows, logits));
+  };
+  assert.deepEqual([0.4, 0.6, 0.79, 0.81].map((p) => said(p).label), ["fine", "fine", "fine", "attack"]);
+  assert.ok(Math.abs(said(0.6).score - 0.4) < 1e-6);
+  assert.deepEqual([0.4, 0.6].map((p) => said(p, { thresholds: {} }).label), ["fine", "attack"]);
+  assert.equal(said(0.4, { thresholds: { attack: 0.3 } }).label, "attack");
 });
 
 test("softmax does not overflow, and temperature flattens", () => {
