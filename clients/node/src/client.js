@@ -29,7 +29,7 @@ const STRUCTURED = [
  * @returns {Promise<Classifier>}
  */
 export async function load(directory, options = {}) {
-  const bundle = readBundle(directory, options.precision ?? "fp32");
+  const bundle = readBundle(directory, options.precision);
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(path.join(directory, "tokenizer.json"), "utf8")));
   const session = await ort.InferenceSession.create(bundle.graph, {
     intraOpNumThreads: options.threads ?? 1,
