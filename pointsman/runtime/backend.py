@@ -46,7 +46,7 @@ class Backend(Protocol):
     def run(
         self, batch: Sequence[Sequence[int]], heads: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
-        """Return the logits of each head that is asked for, and compute no other.
+        """Return the logits of each head that is asked for; the others are left out where it can.
 
         Args:
             batch: Token ids of every row, special tokens included, not padded.
