@@ -13,8 +13,10 @@ from pointsman.cli.console import say
 def calibrate_cli(
     bundle: Path = typer.Argument(help="Bundle or run directory."),
     data: Path = typer.Option(
-        ..., "--data", help="Labelled rows that training did not see, as `evaluate` takes them; of prepared "
-        "data the validation split."
+        ...,
+        "--data",
+        help="Labelled rows that training did not see, as `evaluate` takes them; of prepared data "
+        "the validation split.",
     ),
     at: str | None = typer.Option(
         None,

@@ -125,7 +125,9 @@ def read_labelled(
                 got=f"others: {', '.join(strange)}",
                 fix="give the file that it was prepared from",
             )
-        return list(getattr(prepared, split)), {name: list(rows) for name, rows in prepared.slices.items()}
+        return list(getattr(prepared, split)), {
+            name: list(rows) for name, rows in prepared.slices.items()
+        }
     request = SourceRequest.parse(
         {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
     )
