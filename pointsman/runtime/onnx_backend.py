@@ -18,8 +18,8 @@ MODEL = "model.onnx"
 class OnnxBackend:
     """A session of onnxruntime on the CPU.
 
-    It computes the whole graph whatever is asked for: choosing among heads saves nothing here, since
-    only builds of onnxruntime for training leave out what leads to no output that was asked for.
+    It computes the whole graph whatever is asked for: choosing among heads saves nothing here. Only
+    builds of onnxruntime for training leave out what leads to no output that was asked for.
 
     Args:
         place: Directory of the export.
