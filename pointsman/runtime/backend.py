@@ -76,12 +76,12 @@ def load_backend(name: str, path: Path, meta: Meta, *, threads: int | None = Non
         PointsmanError: If its library is not installed.
     """
     library, _, precision = name.replace("-", " ").partition(" ")
+    _check_name(name, library, precision)
     if library == AUTO:
         entry = _fastest(path)
         if entry is None:
             return _load_torch(path, meta, threads, hint=" or export it where torch is installed")
         return load_export(path, entry, meta, threads=threads)
-    _check_name(name, library, precision)
     if library == TORCH:
         return _load_torch(path, meta, threads)
     entry = _asked(path, library, precision)
@@ -164,6 +164,12 @@ def _check_name(name: str, library: str, precision: str) -> None:
     known = (AUTO, TORCH, *LIBRARIES)
     if library not in known:
         raise ConfigError(f"unknown backend {name!r}", fix=suggest(library, known))
+    if library == AUTO and precision:
+        raise ConfigError(
+            f"{AUTO} alone, which takes the fastest blessed export",
+            got=repr(name),
+            fix="name the library, too, as in 'onnxruntime fp32'",
+        )
     precisions = ("fp32",) if library == TORCH else PRECISIONS
     if precision and precision not in precisions:
         raise ConfigError(f"unknown precision in {name!r}", fix=suggest(precision, precisions))

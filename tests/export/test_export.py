@@ -107,6 +107,8 @@ def test_backends_by_name(own):
         ("onnxrun", "did you mean 'onnxruntime'"),
         ("openvino int4", "unknown precision"),
         ("torch bf16", "fp32"),
+        ("auto fp32", "auto alone"),
+        ("auto-nonsense", "name the library, too"),
     ],
 )
 def test_unknown_backends(own, asked, words):
