@@ -338,10 +338,10 @@ def load(
             got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
         )
     meta = read_any(bundles[0])
-    if not postprocess:
-        meta = _without_steps(meta)
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
     computing = load_backend(backend, bundles[0], meta, threads=threads)
+    if not postprocess:
+        meta = _without_steps(meta)
     if isinstance(meta, SharedMeta):
         return SharedPredictor(meta, encoder, computing)
     return Predictor(meta, encoder, computing)
