@@ -221,7 +221,13 @@ def write_exports(bundle: Path, forms: Sequence[tuple[str, str]]) -> None:
     Proving them would say nothing: decisions of random weights lie on a knife's edge. They are
     stamped as blessed so that loading takes them as it would take a trained bundle's.
     """
-    from pointsman.bundle.exports import ExportEntry, add_export, new_export, read_exports
+    from pointsman.bundle.exports import (
+        ExportEntry,
+        add_export,
+        hash_operating_point,
+        new_export,
+        read_exports,
+    )
     from pointsman.bundle.layout import read_any
     from pointsman.export.onnx import OPSET, write_onnx
     from pointsman.export.openvino import write_openvino
@@ -246,6 +252,7 @@ def write_exports(bundle: Path, forms: Sequence[tuple[str, str]]) -> None:
             add_export(bundle, ExportEntry(
                 target=target, precision=precision, files={}, opset=OPSET, outputs=outputs,
                 weights=meta.files["model.safetensors"], blessed=precision != "int8",
+                proven_at=hash_operating_point(meta),
                 forced=precision == "int8", figures={"benchmark": "random weights: not proven"},
             ))  # fmt: skip
 

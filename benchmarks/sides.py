@@ -156,20 +156,25 @@ def exported(bundle: Path) -> list[str]:
 
     A trained bundle counts with what is blessed; int8 of random weights is reported only.
     """
-    from pointsman.bundle.exports import read_exports
+    from pointsman.bundle.exports import hash_operating_point, read_exports
+    from pointsman.bundle.layout import read_meta
 
     libraries = {"onnx": "onnxruntime", "openvino": "openvino"}
-    entries = sorted(read_exports(bundle), key=lambda entry: not entry.blessed)
+    point = hash_operating_point(read_meta(bundle))
+    entries = sorted(read_exports(bundle), key=lambda entry: not entry.is_blessed_at(point))
     return [f"{libraries[e.target]} {e.precision}" for e in entries if e.target in libraries]
 
 
 def counts(bundle: Path, backend: str) -> bool:
     """Say whether a backend of a bundle is blessed, so that it counts for the bars."""
-    from pointsman.bundle.exports import read_exports
+    from pointsman.bundle.exports import hash_operating_point, read_exports
+    from pointsman.bundle.layout import read_meta
 
+    point = hash_operating_point(read_meta(bundle))
     target = {"onnxruntime": "onnx"}.get(backend.split()[0], backend.split()[0])
     return any(
-        entry.blessed and (entry.target, entry.precision) == (target, backend.split()[1])
+        entry.is_blessed_at(point)
+        and (entry.target, entry.precision) == (target, backend.split()[1])
         for entry in read_exports(bundle)
     )
 

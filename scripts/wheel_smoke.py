@@ -2,9 +2,9 @@
 
     python scripts/wheel_smoke.py [--keep DIR]
 
-The base install must list the tasks, import in an instant, and answer without torch from a bundle
-that the `train` extra exported; that extra must prepare, train, evaluate and classify. The checkout
-is out of sight: everything runs in another directory.
+The base install must list the tasks, import in an instant, and without torch answer from a bundle
+that the `train` extra exported, and verify it. That extra must prepare, train, evaluate and
+classify. The checkout is out of sight: everything runs in another directory.
 """
 
 from __future__ import annotations
@@ -149,7 +149,9 @@ def check_exported(train: Path, base: Path, work: Path) -> None:
     )
     found = run([base / "python", "-c", use, TEXT], cwd=work).strip()
     _require(found == "onnxruntime fp32", f"onnxruntime fp32 and no torch, got {found}")
-    say("base: answers from an export without torch")
+    verified = json.loads(run([base / "pointsman", "verify", "run", "--json"], cwd=work))
+    _require(verified["passed"] and verified["missing"] == ["torch"], f"a proof, got {verified}")
+    say("base: answers and verifies from an export without torch")
 
 
 def check_starters(programs: Path, work: Path, tasks: Sequence[str]) -> None:

@@ -35,7 +35,10 @@ export interface TokenPrediction {
 export type Prediction = SequencePrediction | TokenPrediction;
 
 export interface LoadOptions {
-  /** Which ONNX export of the bundle; fp32 when not given. */
+  /**
+   * Which ONNX export of the bundle, blessed or not. When not given, the one in fp32, which has to be
+   * blessed.
+   */
   precision?: "fp32" | "int8";
   /** How many threads compute; 1 when not given. */
   threads?: number;
@@ -53,7 +56,7 @@ export interface Classifier {
   predict(texts: string[], options?: { heads?: string[] }): Promise<Record<string, Prediction>[]>;
 }
 
-/** Load a bundle that has an ONNX export. @throws BundleError if it is missing or damaged. */
+/** Load a bundle that has an ONNX export. @throws BundleError if it is missing, damaged or not blessed. */
 export function load(directory: string, options?: LoadOptions): Promise<Classifier>;
 
 /** How a bundle's golden answers compare with what this client says. */
@@ -68,7 +71,7 @@ export interface Verified {
   faults: string[];
 }
 
-/** Replay a bundle's golden answers. @throws BundleError if it has none, or they are damaged. */
+/** Replay a bundle's golden answers through its fp32 export, blessed or not. @throws BundleError if it has none, or they are damaged. */
 export function verify(directory: string): Promise<Verified>;
 
 /** An error in three parts: what was needed, what came, what to do. */

@@ -2,6 +2,9 @@
 
 `export/export.json` is a list of entries, one a directory `export/TARGET-PRECISION`. An entry is
 written after its files and taken out before they change, so that it never speaks of other files.
+
+A blessing says that decisions are torch's, and decisions follow from temperature and thresholds. So
+an entry also says at which operating point it was proven, and is not blessed at another one.
 """
 
 from __future__ import annotations
@@ -13,14 +16,17 @@ from typing import Any
 
 from pydantic import Field
 
+from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.core.config import Closed
 from pointsman.core.errors import BundleError, ConfigError
-from pointsman.core.files import atomic_directory, read_json, sha256_file, write_json
+from pointsman.core.files import atomic_directory, read_json, sha256_file, sha256_json, write_json
 
 EXPORT = "export"
 INDEX = "export.json"
 WEIGHTS = "model.safetensors"
 _AGAIN = "export it again with `pointsman export`"
+# what of a head's metadata its decisions follow from, beside its logits
+_DECIDES = {"temperature", "thresholds", "abstain_below", "pool_words", "postprocess"}
 
 
 class ExportEntry(Closed):
@@ -34,6 +40,9 @@ class ExportEntry(Closed):
     weights: str = Field(description="SHA-256 of the bundle's weights that it was made from.")
     stored: str = Field("fp32", description="How weights are stored, and what is computed in.")
     blessed: bool = Field(description="Whether it was proven to answer as torch fp32 does.")
+    proven_at: str | None = Field(
+        None, description="Hash of the operating point that it was proven at; None if not known."
+    )
     forced: bool = Field(False, description="Whether it was kept in spite of its figures.")
     figures: dict[str, Any] = Field(default_factory=dict, description="What the proof found.")
 
@@ -41,6 +50,42 @@ class ExportEntry(Closed):
     def name(self) -> str:
         """Name of its directory below `export/`."""
         return directory_name(self.target, self.precision)
+
+    def is_blessed_at(self, point: str) -> bool:
+        """Say whether it was proven to answer as torch fp32 does at an operating point.
+
+        Args:
+            point: What `hash_operating_point` gives of the bundle.
+        """
+        # In fp32 no logit was further than 1e-4 from torch's: at any operating point the same
+        # decisions follow, but for scores that lie on a threshold to the fourth digit.
+        return self.blessed and (self.precision == "fp32" or self.proven_at == point)
+
+
+def hash_operating_point(meta: BundleMeta | SharedMeta) -> str:
+    """Return a hash of what turns a bundle's logits into decisions, of all of its heads.
+
+    Args:
+        meta: What the bundle says of itself, as it was read.
+    """
+    heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
+    return sha256_json(
+        {name: head.model_dump(mode="json", include=_DECIDES) for name, head in heads.items()}
+    )
+
+
+def outdated_exports(path: Path, meta: BundleMeta | SharedMeta) -> list[ExportEntry]:
+    """Return a bundle's blessed exports that were proven at another operating point than its own.
+
+    Args:
+        path: The bundle.
+        meta: What it says of itself.
+
+    Raises:
+        BundleError: If the list of them cannot be read.
+    """
+    point = hash_operating_point(meta)
+    return [e for e in read_exports(path) if e.blessed and not e.is_blessed_at(point)]
 
 
 def directory_name(target: str, precision: str) -> str:

@@ -32,6 +32,7 @@ def calibrate_cli(
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the figures, change nothing."),
 ) -> None:
     """Choose temperature and thresholds of a bundle on labelled rows, without training."""
+    from pointsman.bundle.exports import outdated_exports
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_operating_point
@@ -62,5 +63,11 @@ def calibrate_cli(
         return
     path = find_bundles([bundle])[0]
     write_calibrated(path, meta)
-    add_golden(path)
+    whole = add_golden(path)
     say(f"written to {path}; figures of its test split are those of the old thresholds")
+    names = ", ".join(entry.name for entry in outdated_exports(path, whole))
+    if names:
+        say(
+            f"{names}: proven with the old ones, and passed over until `pointsman export {path}` "
+            "proves them again"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,7 +89,8 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             proof = outcome.proofs[head]
             verdict = "blessed" if outcome.blessed else "forced" if outcome.kept else "not kept"
             pair = (proof.before, proof.after)
-            headline = " > ".join("no labels" if v is None else f"{v:.4f}" for v in pair)
+            without = "no labels" if math.isfinite(proof.logit_error) else "no numbers"
+            headline = " > ".join(without if v is None else f"{v:.4f}" for v in pair)
             error = f"{proof.logit_error:.1e}"
             rows.append((outcome.name, verdict, headline, f"{proof.agreement:.2%}", error))
         header = ("export", "verdict", "headline", "agreement", "logit error")

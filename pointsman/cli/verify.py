@@ -20,29 +20,49 @@ def verify_cli(
 ) -> None:
     """Replay a bundle's golden answers through torch and each of its exports.
 
-    With --contract, check the files of a directory instead, ours or another's.
+    What is not installed is left out and named. With --contract, check the files of a directory
+    instead, ours or another's.
     """
-    import json
-
     from pointsman.bundle.layout import find_bundles
-    from pointsman.cli.console import OUT, say, show_table
+    from pointsman.cli.console import report_error
     from pointsman.cli.contract import contract_cli
-    from pointsman.export.verify import verify_bundle
+    from pointsman.core.errors import PointsmanError
 
     if contract is not None:
         contract_cli(bundle, contract, as_json=as_json)
         return
+    failed = []
     for path in find_bundles([bundle]):
-        found = verify_bundle(path)
-        if as_json:
-            OUT.print_json(json.dumps({"bundle": str(path), **found.to_dict()}))
-        else:
-            title = f"{path}: {found.texts} texts, {found.windows} windows"
-            show_table(title, HEADER, [_cells(outcome) for outcome in found.outcomes])
-            for outcome in found.outcomes:
-                for fault in outcome.faults:
-                    say(f"{outcome.backend}, {outcome.head}: {fault}")
-        found.check()
+        try:
+            _verify(path, as_json=as_json)
+        except PointsmanError as error:  # one bundle's must not hide what is wrong with the next
+            failed.append(error)
+    if failed:
+        *others, last = failed
+        for other in others:
+            report_error(str(other))
+        raise last
+
+
+def _verify(path: Path, *, as_json: bool) -> None:
+    """Verify one bundle, show what was found, and raise for what failed."""
+    import json
+
+    from pointsman.cli.console import OUT, say, show_table
+    from pointsman.export.verify import verify_bundle
+
+    found = verify_bundle(path)
+    if as_json:
+        OUT.print_json(json.dumps({"bundle": str(path), **found.to_dict()}))
+    else:
+        title = f"{path}: {found.texts} texts, {found.windows} windows"
+        show_table(title, HEADER, [_cells(outcome) for outcome in found.outcomes])
+        for outcome in found.outcomes:
+            for fault in outcome.faults:
+                say(f"{outcome.backend}, {outcome.head}: {fault}")
+        if found.missing:
+            say(f"not asked, because not installed: {', '.join(found.missing)}")
+    found.check()
 
 
 HEADER = ("runtime", "head", "logits differ by", "in batches by", "allowed", "equal", "")

@@ -53,9 +53,30 @@ class DataError(PointsmanError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out: torch has no class of its own on CPUs."""
-    words = ("can't allocate memory", "out of memory", "not enough memory")
+    """Say whether an error means that memory ran out: few libraries have a class of it on CPUs."""
+    words = (
+        "can't allocate memory",
+        "out of memory",
+        "not enough memory",
+        "failed to allocate memory",  # onnxruntime
+        "bad_alloc",  # C++
+    )
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
+
+
+def batch_too_large(windows: int, tokens: int, error: BaseException) -> PointsmanError:
+    """Return the error of a batch for which memory ran out.
+
+    Args:
+        windows: How many windows it has.
+        tokens: Length of its longest window, in tokens.
+        error: What the library raised.
+    """
+    return PointsmanError(
+        f"memory for a batch of {windows} windows of {tokens} tokens",
+        got=type(error).__name__,
+        fix="free memory, or ask for fewer texts at a time",
+    )
 
 
 class RowError(DataError):

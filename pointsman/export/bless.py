@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointsman.core.types import Example, Prediction
 from pointsman.runtime.predictor import Predictor, Reading
@@ -14,6 +16,7 @@ from pointsman.runtime.predictor import Predictor, Reading
 MOST_LOST = 0.005  # of a headline metric on validation: half a point
 LEAST_AGREEMENT = 0.99  # of the decisions at the operating point
 MOST_ERROR = 1e-4  # of the logits of an export in fp32
+ROUNDING = 1e-9  # 0.9 - 0.895 is a little more than half a point
 
 Score = Callable[[Sequence[Example], Sequence[Prediction]], float]
 
@@ -52,9 +55,10 @@ class Proof:
 
     Attributes:
         rows: How many rows it answered.
-        agreement: Share of its decisions that are torch's; see `agreement`.
-        logit_error: Largest difference of a logit.
-        before: The headline metric of torch; None where rows have no labels.
+        agreement: Share of its decisions that are torch's, see `agreement`; none where its logits
+            are no numbers.
+        logit_error: Largest difference of a logit; infinite if one of them is no number.
+        before: The headline metric of torch; None where rows have no labels or logits no numbers.
         after: That of the export.
         blessed: Whether all of it is good enough.
     """
@@ -71,7 +75,8 @@ class Proof:
         figures: dict[str, Any] = {
             "rows": self.rows,
             "agreement": self.agreement,
-            "logit_error": self.logit_error,
+            # JSON has no infinity
+            "logit_error": self.logit_error if math.isfinite(self.logit_error) else None,
             "blessed": self.blessed,
         }
         if self.before is not None and self.after is not None:
@@ -85,18 +90,21 @@ def prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
     Args:
         reference: What torch said of the rows.
         candidate: The same head, computed by the export.
-        precision: What the export computes in. In fp32 the logits themselves have to agree.
+        precision: What the export computes in. In fp32 the logits themselves have to agree; in any
+            other they have to be numbers.
     """
     readings = candidate.read([example.text for example in reference.examples])
+    error = logit_error(reference.readings, readings)
+    if not math.isfinite(error):  # what would be decided on no numbers could agree by chance
+        return Proof(len(readings), 0.0, error, None, None, blessed=False)
     predictions = candidate.decide(readings)
     agreed = agreement(reference.predictions, predictions)
-    error = logit_error(reference.readings, readings)
     before = after = None
     blessed = agreed >= LEAST_AGREEMENT and (precision != "fp32" or error <= MOST_ERROR)
     if reference.score is not None:
         before = reference.score(reference.examples, reference.predictions)
         after = reference.score(reference.examples, predictions)
-        blessed = blessed and before - after <= MOST_LOST
+        blessed = blessed and before - after <= MOST_LOST + ROUNDING
     elif precision != "fp32":
         blessed = False  # figures alone can bless a precision that moves the logits
     return Proof(len(readings), agreed, error, before, after, blessed)
@@ -121,14 +129,24 @@ def agreement(first: Sequence[Prediction], second: Sequence[Prediction]) -> floa
 
 
 def logit_error(first: Sequence[Reading], second: Sequence[Reading]) -> float:
-    """Return the largest difference of a logit between two models' readings of the same texts."""
-    return max((float(np.abs(a - b).max()) for a, b in _pairs(first, second)), default=0.0)
+    """Return the largest difference of a logit between two models' readings of the same texts.
+
+    It is infinite where either has one that is no number.
+    """
+    # not left to max(): it passes over a NaN that is not the first
+    return max((float(_apart(a, b).max()) for a, b in _pairs(first, second)), default=0.0)
 
 
 def mean_logit_error(first: Sequence[Reading], second: Sequence[Reading]) -> float:
-    """Return the root of the mean squared difference of the logits."""
-    squares = [(float(((a - b) ** 2).sum()), a.size) for a, b in _pairs(first, second)]
+    """Return the root of the mean squared difference of the logits; infinite as `logit_error`."""
+    squares = [(float((_apart(a, b) ** 2).sum()), a.size) for a, b in _pairs(first, second)]
     return float(np.sqrt(sum(s for s, _ in squares) / max(1, sum(n for _, n in squares))))
+
+
+def _apart(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how far logits of one shape are apart, infinitely where one is no number."""
+    with np.errstate(invalid="ignore"):  # infinity less itself is no number
+        return np.asarray(np.nan_to_num(np.abs(first - second), nan=np.inf, posinf=np.inf))
 
 
 def _pairs(first: Sequence[Reading], second: Sequence[Reading]) -> list[tuple[Any, Any]]:

@@ -16,7 +16,7 @@ from pointsman.core.errors import PointsmanError
 from pointsman.data.encode import TextEncoder
 from pointsman.export.golden import GOLDEN, read_golden
 from pointsman.export.parity import Outcome, Subject, verify
-from pointsman.runtime.backend import LIBRARIES, load_backend, load_export
+from pointsman.runtime.backend import INSTALL, LIBRARIES, TORCH, load_backend, load_export
 from pointsman.runtime.predictor import Progress
 
 
@@ -31,14 +31,18 @@ class Verified:
     """What `verify_bundle` found.
 
     Attributes:
+        path: The bundle.
         texts: How many golden texts were replayed.
         windows: How many windows they have.
         outcomes: One a head of each runtime, the first of them of the tokenizer.
+        missing: Libraries that could answer and are not installed.
     """
 
+    path: Path
     texts: int
     windows: int
     outcomes: tuple[Outcome, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -52,6 +56,7 @@ class Verified:
             "texts": self.texts,
             "windows": self.windows,
             "passed": self.passed,
+            "missing": list(self.missing),
             "outcomes": outcomes,
         }
 
@@ -65,7 +70,7 @@ class Verified:
         if failed:
             first = failed[0]
             raise ParityError(
-                "every runtime to answer as torch did when the bundle was packed",
+                f"{self.path}: every runtime to answer as torch did when the bundle was packed",
                 got=f"{len(failed)} of {len(self.outcomes)} checks failed; "
                 f"{first.backend}, {first.head}: {first.faults[0]}",
                 fix="copy the bundle again, or export it again",
@@ -84,30 +89,54 @@ def verify_bundle(
 
     Raises:
         BundleError: If the bundle or its golden answers are missing, damaged or changed.
+        PointsmanError: If no runtime is installed that could answer.
     """
     meta = read_any(path)
     heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
     rows = read_golden(path, listed=GOLDEN in meta.files)
     encoder = TextEncoder.from_directory(path, max_length=meta.max_length)
-    found = find_subjects(path, meta) if subjects is None else subjects
-    outcomes = verify(found, rows, heads, encoder, progress=progress)
-    return Verified(len(rows), sum(len(row.windows) for row in rows), tuple(outcomes))
+    missing: tuple[str, ...] = ()
+    if subjects is None:
+        subjects, missing = find_subjects(path, meta)
+    outcomes = verify(subjects, rows, heads, encoder, progress=progress)
+    windows = sum(len(row.windows) for row in rows)
+    return Verified(path, len(rows), windows, tuple(outcomes), missing)
 
 
-def find_subjects(path: Path, meta: BundleMeta | SharedMeta) -> list[Subject]:
-    """Return the runtimes that can answer for a bundle here: torch, and every export of it.
+def find_subjects(
+    path: Path, meta: BundleMeta | SharedMeta
+) -> tuple[list[Subject], tuple[str, ...]]:
+    """Return the runtimes that can answer for a bundle here, and the libraries that are missing.
 
-    OpenVINO's bf16 form holds its weights in fp32, so the same file is forced to fp32, too.
-    Exports whose library is not installed are left out.
+    The runtimes are torch, and every export of the bundle. OpenVINO's bf16 form holds its weights
+    in fp32, so the same file is forced to fp32, too.
+
+    Raises:
+        PointsmanError: If there are none.
     """
-    found = [Subject("torch fp32", "fp32", partial(load_backend, "torch", path, meta))]
+    found = []
+    missing = []
+    if all(find_spec(library) is not None for library in (TORCH, "transformers")):
+        found.append(Subject("torch fp32", "fp32", partial(load_backend, TORCH, path, meta)))
+    else:
+        missing.append(TORCH)
     libraries = {target: library for library, target in LIBRARIES.items()}
     for entry in read_exports(path):
         library = libraries.get(entry.target)
-        if library is None or find_spec(library) is None:
+        if library is None:
+            continue
+        if find_spec(library) is None:
+            missing.append(library)
             continue
         both = entry.target == "openvino" and entry.precision == "bf16"
         for precision in ("fp32", "bf16") if both else (entry.precision,):
             opened = partial(load_export, path, entry, meta, precision=precision)
             found.append(Subject(f"{library} {precision}", precision, opened))
-    return found
+    names = tuple(dict.fromkeys(missing))
+    if not found:
+        raise PointsmanError(
+            f"{path}: a runtime that can answer its golden texts",
+            got=f"not installed: {', '.join(names)}",
+            fix=" or ".join(dict.fromkeys(INSTALL[name] for name in names)),
+        )
+    return found, names

@@ -16,6 +16,7 @@ from pointsman.bundle.exports import (
     ExportEntry,
     add_export,
     directory_name,
+    hash_operating_point,
     new_export,
 )
 from pointsman.bundle.layout import read_any
@@ -301,6 +302,7 @@ def _export(job: Job, target: str, precision: str, references: Mapping[str, Refe
         weights=job.meta.files[WEIGHTS],
         stored=STORED[target, precision],
         blessed=blessed,
+        proven_at=hash_operating_point(job.meta),
         forced=not blessed,
         figures=figures,
     )

@@ -10,7 +10,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.exports import WEIGHTS, ExportEntry, check_export, read_exports
+from pointsman.bundle.exports import (
+    WEIGHTS,
+    ExportEntry,
+    check_export,
+    hash_operating_point,
+    outdated_exports,
+    read_exports,
+)
 from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.bundle.network_config import check_network_labels, pad_id_of
 from pointsman.core.config import suggest
@@ -23,6 +30,7 @@ Meta = BundleMeta | SharedMeta
 AUTO, TORCH = "auto", "torch"
 LIBRARIES = {"openvino": "openvino", "onnxruntime": "onnx"}  # library -> target of its exports
 PRECISIONS = ("int8", "bf16", "fp32")  # the fastest first
+OUTDATED = "proven at another temperature or other thresholds"
 INSTALL = {
     "onnxruntime": "pip install onnxruntime",
     "openvino": "pip install 'pointsman[openvino]'",
@@ -52,7 +60,7 @@ class Backend(Protocol):
     def run(
         self, batch: Sequence[Sequence[int]], heads: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
-        """Return the logits of each head that is asked for, and compute no other.
+        """Return the logits of each head that is asked for; the others are left out where it can.
 
         Args:
             batch: Token ids of every row, special tokens included, not padded.
@@ -73,7 +81,7 @@ def load_backend(name: str, path: Path, meta: Meta, *, threads: int | None = Non
             library (`torch`, `onnxruntime`, `openvino`), alone or with a precision, as in
             "openvino bf16" or `openvino-bf16`.
         path: The bundle.
-        meta: What it says of itself.
+        meta: What it says of itself on disk: exports are blessed for those thresholds.
         threads: How many threads compute; the physical cores when not given.
 
     Raises:
@@ -82,15 +90,15 @@ def load_backend(name: str, path: Path, meta: Meta, *, threads: int | None = Non
         PointsmanError: If its library is not installed.
     """
     library, _, precision = name.replace("-", " ").partition(" ")
-    if library == AUTO:
-        entry = _fastest(path)
-        if entry is None:
-            return _load_torch(path, meta, threads, hint=" or export it where torch is installed")
-        return load_export(path, entry, meta, threads=threads)
     _check_name(name, library, precision)
+    if library == AUTO:
+        entry = _fastest(path, meta)
+        if entry is None:
+            return _load_torch(path, meta, threads, asked=False)
+        return load_export(path, entry, meta, threads=threads)
     if library == TORCH:
         return _load_torch(path, meta, threads)
-    entry = _asked(path, library, precision)
+    entry = _asked(path, library, precision, meta)
     if not _installed(library):
         raise PointsmanError(
             f"{library}, to answer from {entry.name}", got="not installed", fix=INSTALL[library]
@@ -181,6 +189,12 @@ def _check_name(name: str, library: str, precision: str) -> None:
     known = (AUTO, TORCH, *LIBRARIES)
     if library not in known:
         raise ConfigError(f"unknown backend {name!r}", fix=suggest(library, known))
+    if library == AUTO and precision:
+        raise ConfigError(
+            f"{AUTO} alone, which takes the fastest blessed export",
+            got=repr(name),
+            fix="name the library, too, as in 'onnxruntime fp32'",
+        )
     precisions = ("fp32",) if library == TORCH else PRECISIONS
     if precision and precision not in precisions:
         raise ConfigError(f"unknown precision in {name!r}", fix=suggest(precision, precisions))
@@ -197,14 +211,15 @@ def _ranked(path: Path, libraries: Sequence[str]) -> list[ExportEntry]:
     return sorted(entries, key=lambda e: (targets.index(e.target), PRECISIONS.index(e.precision)))
 
 
-def _fastest(path: Path) -> ExportEntry | None:
+def _fastest(path: Path, meta: Meta) -> ExportEntry | None:
     """Return the fastest blessed export whose library is installed, if there is one."""
     order = ("openvino", "onnxruntime") if has_wide_vectors() else ("onnxruntime", "openvino")
     libraries = [library for library in order if _installed(library)]
-    return next((entry for entry in _ranked(path, libraries) if entry.blessed), None)
+    point = hash_operating_point(meta)
+    return next((entry for entry in _ranked(path, libraries) if entry.is_blessed_at(point)), None)
 
 
-def _asked(path: Path, library: str, precision: str) -> ExportEntry:
+def _asked(path: Path, library: str, precision: str, meta: Meta) -> ExportEntry:
     """Return the export that was asked for: by its whole name any, by its library a blessed one."""
     entries = _ranked(path, [library])
     if precision:
@@ -213,7 +228,8 @@ def _asked(path: Path, library: str, precision: str) -> ExportEntry:
             # the bf16 form holds weights in fp32, so the same file computes in fp32 too
             fitting = [e for e in entries if e.precision == "bf16"]
     else:
-        fitting = [e for e in entries if e.blessed]
+        point = hash_operating_point(meta)
+        fitting = [e for e in entries if e.is_blessed_at(point)]
     if fitting:
         return fitting[0]
     target = LIBRARIES[library]
@@ -222,21 +238,37 @@ def _asked(path: Path, library: str, precision: str) -> ExportEntry:
     if entries and not precision:
         raise ConfigError(
             f"{asked} that is blessed",
-            got=f"only forced ones: {', '.join(e.name for e in entries)}",
-            fix=f"ask for one by its whole name, as in {entries[0].name.replace(target, library)}",
+            got=_without_blessing(entries),
+            fix=f"export it again, or ask for one by its whole name, as in "
+            f"{entries[0].name.replace(target, library)}",
         )
     got = ", ".join(entry.name for entry in read_exports(path)) or "no exports"
     raise ConfigError(asked, got=got, fix=f"pointsman export {path} --to {target}{more}")
 
 
-def _load_torch(path: Path, meta: Meta, threads: int | None, *, hint: str = "") -> Backend:
+def _without_blessing(entries: Sequence[ExportEntry]) -> str:
+    """Say in words why none of some exports is blessed."""
+    forced = [entry.name for entry in entries if not entry.blessed]
+    outdated = [entry.name for entry in entries if entry.blessed]
+    kinds = (("only forced ones", forced), (f"only ones {OUTDATED}", outdated))
+    return "; ".join(f"{what}: {', '.join(names)}" for what, names in kinds if names)
+
+
+def _load_torch(path: Path, meta: Meta, threads: int | None, *, asked: bool = True) -> Backend:
+    """Load torch, asked for by its name or because nothing else can answer."""
     try:
         from pointsman.runtime.torch_backend import TorchBackend
         from pointsman.runtime.torch_shared import TorchSharedBackend
     except ImportError as error:
-        got = f"{error}; {'no blessed export that can run here' if hint else 'asked for by name'}"
+        why, fix = "asked for by name", INSTALL[TORCH]
+        if not asked:
+            why = "no blessed export that can run here"
+            outdated = ", ".join(entry.name for entry in outdated_exports(path, meta))
+            if outdated:
+                why = f"only exports {OUTDATED}: {outdated}"
+            fix += " or export it where torch is installed"
         raise PointsmanError(
-            "torch and transformers, to answer", got=got, fix=f"{INSTALL[TORCH]}{hint}"
+            "torch and transformers, to answer", got=f"{error}; {why}", fix=fix
         ) from error
     if isinstance(meta, SharedMeta):
         return TorchSharedBackend(path, meta, threads=threads)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pointsman.bundle.layout import find_bundles, read_any
 from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, SharedMeta
-from pointsman.core.errors import ConfigError, PointsmanError, is_out_of_memory
+from pointsman.core.errors import ConfigError, batch_too_large, is_out_of_memory
 from pointsman.core.texts import find_fault
 from pointsman.core.types import PredictedSpan, Prediction
 from pointsman.data.encode import TextEncoder, Window
@@ -182,11 +182,7 @@ def _compute(backend: Backend, rows: list[list[int]], heads: Sequence[str]) -> d
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise PointsmanError(
-            f"memory for a batch of {len(rows)} windows of {len(rows[0])} tokens",
-            got=type(error).__name__,
-            fix="free memory, or ask for fewer texts at a time",
-        ) from error
+        raise batch_too_large(len(rows), len(rows[0]), error) from error
 
 
 def _texts_done(
@@ -347,10 +343,10 @@ def load(
             got=f"{len(bundles)}: {', '.join(b.parent.name for b in bundles)}",
         )
     meta = read_any(bundles[0])
-    if not postprocess:
-        meta = _without_steps(meta)
     encoder = TextEncoder.from_directory(bundles[0], max_length=meta.max_length)
     computing = load_backend(backend, bundles[0], meta, threads=threads)
+    if not postprocess:
+        meta = _without_steps(meta)
     if isinstance(meta, SharedMeta):
         return SharedPredictor(meta, encoder, computing)
     return Predictor(meta, encoder, computing)

@@ -63,7 +63,8 @@ class SharedPredictor:
 
         Args:
             texts: Any texts; long ones are read window by window, none is cut off.
-            heads: Which heads answer; all when not given. Others cost nothing.
+            heads: Which heads answer; all when not given. Torch and OpenVINO do not compute the
+                others; onnxruntime does, and takes as long as for all.
             progress: Called with the number of texts that each batch finished.
 
         Raises:

@@ -1,5 +1,7 @@
 """What is blessed, what is not, and what the search keeps in higher precision."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -50,20 +52,22 @@ def test_errors_of_logits():
 class Answers:
     """A predictor with its answers in hand."""
 
-    def __init__(self, labels, shift=0.0):
-        self.labels, self.shift = labels, shift
+    def __init__(self, labels, shift=0.0, odd=()):
+        self.labels, self.shift, self.odd = labels, shift, dict(odd)
 
     def read(self, texts):
-        return [reading(self.shift, 0) for _ in texts]
+        return [reading(self.odd.get(i, self.shift), 0) for i in range(len(texts))]
 
     def decide(self, readings):
         return [text(label) for label in self.labels]
 
 
-def proof(labels, *, precision="bf16", shift=0.0, headline=lambda examples, predictions: 0.5):
+def proof(
+    labels, *, precision="bf16", shift=0.0, odd=(), headline=lambda examples, predictions: 0.5
+):
     rows = [Example("x", "a")] * 1000
     reference = Reference.ask(Answers(["a"] * 1000), rows, headline)
-    return prove(reference, Answers(labels, shift), precision)
+    return prove(reference, Answers(labels, shift, odd), precision)
 
 
 def test_a_precision_is_blessed_by_its_decisions_and_its_figures():
@@ -77,6 +81,34 @@ def test_a_precision_is_blessed_by_its_decisions_and_its_figures():
     assert proof(slightly, headline=falls_by(0.0049)).blessed
     lost = proof(slightly, headline=falls_by(0.0051))
     assert not lost.blessed and lost.to_dict()["headline"]["torch"] == 0.9
+
+
+def test_half_a_point_is_half_a_point_in_floating_point():
+    def falls(before, after):
+        return lambda rows, predictions: after if predictions[0].label == "b" else before
+
+    slightly = ["b"] + ["a"] * 999
+    assert bless.MOST_LOST < 0.9 - 0.895
+    for before in (0.9, 0.94, 1.0, 0.5):
+        assert proof(slightly, headline=falls(before, round(before - 0.005, 3))).blessed
+        assert not proof(slightly, headline=falls(before, before - 0.00501)).blessed
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("row", [0, 700])
+def test_logits_that_are_no_numbers_are_never_blessed(precision, value, row):
+    def refused(examples, predictions):
+        raise AssertionError("figures of what is no number")
+
+    found = proof(["a"] * 1000, precision=precision, odd={row: value}, headline=refused)
+    assert not found.blessed and found.logit_error == np.inf and found.agreement == 0
+    assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["logit_error"] is None
+
+
+def test_numbers_that_both_lack_are_no_agreement():
+    odd = [reading(1, 2), reading(np.inf, np.nan)]
+    assert logit_error(odd, odd) == mean_logit_error(odd, odd) == np.inf
 
 
 def test_fp32_has_to_give_the_same_logits():

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
 from pointsman import load
-from pointsman.bundle.exports import read_exports
+from pointsman.bundle.exports import hash_operating_point, read_exports
 from pointsman.bundle.layout import read_any
+from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError, PointsmanError
 from pointsman.pipeline import export as pipeline
+from pointsman.pipeline.calibrate import write_calibrated
 from pointsman.pipeline.export import choose_forms
 from pointsman.runtime import backend as backends
+from pointsman.tasks.catalogue import load_task
 from tests.cli.conftest import pointsman  # noqa: F401
 
 
@@ -45,6 +49,7 @@ def test_the_list_of_exports(proven):
         assert all(file.startswith(f"export/{name}/") for file in entry.files)
         assert entry.outputs == {"jailbreak": "logits"}
         assert entry.weights == read_any(proven).files["model.safetensors"]
+        assert entry.proven_at == hash_operating_point(read_any(proven))
     assert (
         entries["onnx-fp32"].blessed and entries["onnx-fp32"].figures["jailbreak"]["agreement"] == 1
     )
@@ -114,6 +119,8 @@ def test_a_predictor_names_the_export_that_computes(own):
         ("onnxrun", "did you mean 'onnxruntime'"),
         ("openvino int4", "unknown precision"),
         ("torch bf16", "fp32"),
+        ("auto fp32", "auto alone"),
+        ("auto-nonsense", "name the library, too"),
     ],
 )
 def test_unknown_backends(own, asked, words):
@@ -136,6 +143,86 @@ def test_what_was_forced_answers_only_by_its_whole_name(own, wide):
     with pytest.raises(ConfigError, match="only forced ones: openvino-int8, openvino-bf16"):
         load(own, backend="openvino")
     assert load(own, backend="openvino-int8").backend_name == "openvino int8"
+
+
+def recalibrate(path, **changes):
+    write_calibrated(path, json_meta(path).model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"thresholds": {"jailbreak": 0.123}},
+        {"temperature": 3.0},
+        {"abstain_below": 0.2},
+        {"pool_words": True},
+        {"postprocess": NO_POSTPROCESSING},
+    ],
+)
+def test_a_blessing_holds_at_the_operating_point_that_it_was_given_at(own, wide, changes):
+    bless_all(own)
+    assert load(own).backend_name == "openvino int8"
+    recalibrate(own, **changes)
+    assert load(own).backend_name == "onnxruntime fp32"  # its logits are those of torch
+    assert load(own, backend="onnxruntime").backend_name == "onnxruntime fp32"
+    assert load(own, backend="onnxruntime int8").backend_name == "onnxruntime int8"
+    with pytest.raises(ConfigError, match="other thresholds: openvino-int8, openvino-bf16"):
+        load(own, backend="openvino")
+    assert load(own, backend="openvino int8").backend_name == "openvino int8"
+
+
+def test_what_decides_nothing_leaves_a_blessing_alone(own, wide):
+    bless_all(own)
+    recalibrate(own, operating_point={"rule": "other"}, metrics={"accuracy": 0.5})
+    assert load(own).backend_name == "openvino int8"
+    assert load(own, postprocess=False).backend_name == "openvino int8"
+
+
+def test_an_entry_that_knows_no_operating_point_is_trusted_in_fp32_alone(own, wide):
+    bless_all(own)
+    file = own / "export" / "export.json"
+    entries = json.loads(file.read_text())
+    for entry in entries:
+        del entry["proven_at"]
+    file.write_text(json.dumps(entries))
+    assert load(own).backend_name == "onnxruntime fp32"
+    stamp(own, "onnx-fp32", blessed=False)
+    assert load(own).backend_name == "torch fp32"
+
+
+def test_without_torch_an_outdated_export_is_named(own, wide, monkeypatch):
+    bless_all(own)
+    stamp(own, "onnx-fp32", blessed=False)
+    recalibrate(own, temperature=3.0)
+    monkeypatch.setitem(sys.modules, "pointsman.runtime.torch_backend", None)
+    with pytest.raises(PointsmanError, match="only exports proven at another.*onnx-int8"):
+        load(own)
+
+
+def test_all_heads_of_a_shared_bundle_count():
+    heads = {
+        name: BundleMeta(task=load_task(name), labels=(), max_length=8)
+        for name in ("jailbreak", "intent")
+    }
+    meta = SharedMeta(heads=heads, max_length=8, trunk_layers=1)
+    point = hash_operating_point(meta)
+    assert hash_operating_point(SharedMeta.parse(meta.model_dump(), where="x")) == point
+    for head in heads.values():
+        changed = meta.with_head(head.model_copy(update={"temperature": 2.0}))
+        assert hash_operating_point(changed) != point
+
+
+def test_calibrating_names_the_exports_to_be_proven_again(pointsman, own, wide):  # noqa: F811
+    bless_all(own)
+    data = own.parent / "data"
+    result = pointsman("calibrate", own, "--data", data, "--at", "cost=1000:1", "--dry-run")
+    assert result.code == 0 and "nothing was changed" in result.err
+    assert load(own).backend_name == "openvino int8"
+    result = pointsman("calibrate", own, "--data", data, "--at", "cost=1000:1")
+    assert result.code == 0, result.err
+    assert "onnx-int8, openvino-bf16, openvino-int8: proven with the old ones" in result.err
+    assert f"pointsman export {own}" in result.err
+    assert load(own).backend_name == "onnxruntime fp32"
 
 
 def test_a_damaged_export_is_refused(own):

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -278,20 +280,72 @@ def test_no_text_is_quoted_in_what_failed(copy):
 
 
 def test_subjects_are_torch_and_the_exports(whole):
-    found = find_subjects(whole["pii"], read_bundle(whole["pii"]))
+    found, missing = find_subjects(whole["pii"], read_bundle(whole["pii"]))
     assert [subject.name for subject in found] == ["torch fp32", "onnxruntime fp32"]
+    assert missing == ()
+
+
+@pytest.mark.parametrize("lacking", ["torch", "transformers"])
+def test_without_torch_the_exports_are_verified(copy, pointsman, monkeypatch, lacking):
+    without(monkeypatch, lacking)
+    found = verify_bundle(copy / "jailbreak")
+    assert [o.backend for o in found.outcomes] == ["tokenizer", "onnxruntime fp32"]
+    assert found.passed and found.to_dict()["missing"] == ["torch"]
+    result = pointsman("verify", copy / "jailbreak")
+    assert result.code == 0 and "not installed: torch" in result.err
+
+
+def test_without_any_runtime_nothing_is_proven(copy, pointsman, monkeypatch):
+    without(monkeypatch, "torch", "onnxruntime")
+    result = pointsman("verify", copy / "jailbreak")
+    assert result.code == 1 and "not installed: torch, onnxruntime" in result.err
+    assert "pip install 'pointsman[train]' or pip install onnxruntime" in result.err
+
+
+def without(monkeypatch, *libraries):
+    monkeypatch.setattr(
+        "pointsman.export.verify.find_spec", lambda name: None if name in libraries else name
+    )
+
+
+def test_the_command_runs_in_a_base_install(copy):
+    code = (
+        "import sys; libraries = 'torch transformers peft datasets pyarrow sklearn safetensors onnx'; "
+        "sys.modules.update(dict.fromkeys(libraries.split())); "
+        "from pointsman.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, "verify", str(copy / "pii"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["missing"] == ["torch"]
+
+
+def test_a_bundle_that_fails_hides_none_after_it(copy, pointsman):
+    run = copy / "run"
+    for name in ("jailbreak", "pii"):
+        (run / name).mkdir(parents=True)
+        (copy / name).rename(run / name / "bundle")
+    edit_golden(run / "jailbreak" / "bundle", wrong)
+    result = pointsman("verify", run, "--json")
+    assert result.code == ParityError.exit_code
+    assert result.out.count('"passed": false') and f"{run / 'pii'}" in result.out
+    assert result.err.count("error:") == 1 and f"{run / 'jailbreak'}" in result.err
+    (run / "pii" / "bundle" / GOLDEN).unlink()
+    result = pointsman("verify", run)
+    assert result.err.count("error:") == 2
+    assert f"{run / 'jailbreak'}" in result.err and f"{run / 'pii'}" in result.err
+
+
+def wrong(rows):
+    rows[0]["heads"]["jailbreak"]["logits"][0][0] += 1
+    return rows
 
 
 def test_the_command_prints_a_table_or_json_and_ends_with_the_right_code(copy, pointsman):
     good = pointsman("verify", copy / "jailbreak", "--json")
     assert good.code == 0, good.err
     assert json.loads(good.out)["passed"] is True
-
-    def change(rows):
-        rows[0]["heads"]["jailbreak"]["logits"][0][0] += 1
-        return rows
-
-    edit_golden(copy / "jailbreak", change)
+    edit_golden(copy / "jailbreak", wrong)
     bad = pointsman("verify", copy / "jailbreak")
     assert bad.code == ParityError.exit_code
     assert "FAILED" in bad.out and "text 1" in bad.err

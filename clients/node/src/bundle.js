@@ -50,7 +50,10 @@ export function checkHash(file, expected) {
 /**
  * Read a bundle.
  *
- * @param {string} directory @param {string} precision Of the ONNX export: fp32 or int8. @returns {Bundle}
+ * @param {string} directory
+ * @param {string} [precision] Of the ONNX export, fp32 or int8, blessed or not; without one the
+ *   blessed fp32 export is taken.
+ * @returns {Bundle}
  */
 export function readBundle(directory, precision) {
   const meta = readJson(path.join(directory, "bundle.json"));
@@ -65,7 +68,11 @@ export function readBundle(directory, precision) {
   const config = readJson(path.join(directory, "config.json"));
   /** @type {Record<string, Json>} */
   const heads = meta.format === 1 ? { [meta.task.name]: meta } : meta.heads;
-  if (meta.format === 1) checkLabels(directory, meta, config);
+  for (const head of Object.values(heads)) checkLabels(directory, head, labelsOf(head.task));
+  if (meta.format === 1) {
+    // the heads of a shared bundle have no labels in config.json
+    checkLabels(directory, meta, meta.labels.map((/** @type {string} */ _, /** @type {number} */ i) => config.id2label?.[i]));
+  }
   return {
     path: directory,
     heads,
@@ -76,19 +83,25 @@ export function readBundle(directory, precision) {
   };
 }
 
-/** @param {string} directory @param {Json} meta @param {Json} config */
-function checkLabels(directory, meta, config) {
-  const held = meta.labels.map((/** @type {string} */ _, /** @type {number} */ i) => config.id2label?.[i]);
-  if (held.join("\n") !== meta.labels.join("\n")) {
+/** Labels of a network's outputs for a task, in index order. @param {Json} task @returns {string[]} */
+function labelsOf(task) {
+  if (task.level !== "token") return task.labels;
+  return ["O", ...task.labels.flatMap((/** @type {string} */ type) => [`B-${type}`, `I-${type}`])];
+}
+
+/** @param {string} directory @param {Json} head @param {string[]} wanted */
+function checkLabels(directory, head, wanted) {
+  if (JSON.stringify(head.labels) !== JSON.stringify(wanted)) {
     throw new BundleError(
-      `${directory}: the labels of its network in bundle.json`, "other labels, or another order",
-      "copy the bundle again",
+      `${directory}: the labels of ${head.task.name} and of its network in bundle.json`,
+      "other labels, or another order", "copy the bundle again",
     );
   }
 }
 
-/** @param {string} directory @param {Json} meta @param {string} precision */
-function findGraph(directory, meta, precision) {
+/** @param {string} directory @param {Json} meta @param {string} [asked] */
+function findGraph(directory, meta, asked) {
+  const precision = asked ?? "fp32";
   const index = path.join(directory, "export", "export.json");
   const entries = existsSync(index) ? readJson(index) : [];
   const entry = entries.find((/** @type {Json} */ e) => e.target === "onnx" && e.precision === precision);
@@ -97,6 +110,14 @@ function findGraph(directory, meta, precision) {
       `${directory}: an ONNX export in ${precision}`,
       entries.map((/** @type {Json} */ e) => `${e.target} ${e.precision}`).join(", ") || "no exports",
       `pointsman export ${directory} --to onnx`,
+    );
+  }
+  // A blessing in fp32 holds whatever the thresholds: the logits were those of torch. So only what is
+  // asked for by its name has to be trusted by who asks.
+  if (asked === undefined && entry.blessed !== true) {
+    throw new BundleError(
+      `${directory}: an ONNX export in ${precision} that is blessed`, "one kept by force",
+      `export it again, or ask for it by its name: { precision: "${precision}" }`,
     );
   }
   if (entry.weights !== undefined && entry.weights !== meta.files["model.safetensors"]) {

@@ -29,7 +29,7 @@ const STRUCTURED = [
  * @returns {Promise<Classifier>}
  */
 export async function load(directory, options = {}) {
-  const bundle = readBundle(directory, options.precision ?? "fp32");
+  const bundle = readBundle(directory, options.precision);
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(path.join(directory, "tokenizer.json"), "utf8")));
   const session = await ort.InferenceSession.create(bundle.graph, {
     intraOpNumThreads: options.threads ?? 1,
@@ -187,9 +187,10 @@ function decideSequence(meta, windows, logits) {
     positive === null ? null : labels.indexOf(positive),
   );
   let label = labels[argmax(probabilities)];
-  if (positive !== null && (task.negative ?? null) !== null) {
+  if (positive !== null) {
     const sure = probabilities[labels.indexOf(positive)] >= (meta.thresholds[positive] ?? 0.5);
-    label = sure ? positive : task.negative;
+    // a detector has two labels; bundle.json names the positive one alone
+    label = sure ? positive : /** @type {string} */ (labels.find((other) => other !== positive));
   }
   const score = probabilities[labels.indexOf(label)];
   return {

@@ -27,7 +27,12 @@ export function poolWords(rows, offsets, chars) {
   let start = 0;
   for (let token = 1; token <= offsets.length; token += 1) {
     if (token < offsets.length && goesOn(offsets[token - 1], offsets[token], chars)) continue;
-    if (token - start > 1) pooled.splice(start, token - start, ...pool(rows.slice(start, token)));
+    if (token - start > 1) {
+      const first = start;
+      pool(rows.slice(first, token)).forEach((row, i) => {
+        pooled[first + i] = row;
+      });
+    }
     start = token;
   }
   return pooled;

@@ -165,8 +165,14 @@ export class Tokenizer {
         continue;
       }
       for (const inner of cut(this.normalize(outer.text), this.normal)) {
-        if (inner.id !== undefined) whole(inner.id, inner.text);
-        else for (const piece of this.split([inner.text])) tokens.push(...this.encodePiece(piece, out));
+        if (inner.id !== undefined) {
+          whole(inner.id, inner.text);
+          continue;
+        }
+        for (const piece of this.split([inner.text])) {
+          // one by one: a call takes some 110,000 arguments at most, and a word may have more tokens
+          for (const token of this.encodePiece(piece, out)) tokens.push(token);
+        }
       }
     }
     if (this.trims) trimSpaces(out, tokens, this.trims.add_prefix_space);

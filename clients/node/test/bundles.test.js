@@ -13,6 +13,8 @@ const TOKENS = process.env.POINTSMAN_TOKENS;
 const skip = BUNDLES ? false : "POINTSMAN_BUNDLES names no bundles: pytest tests/clients makes some";
 const named = (/** @type {string | undefined} */ root) =>
   root ? readdirSync(root).filter((name) => !name.endsWith("-backbone")) : [];
+// bundles of random weights are blessed by nobody
+const FP32 = /** @type {{precision: "fp32"}} */ ({ precision: "fp32" });
 const scratch = mkdtempSync(path.join(tmpdir(), "pointsman-"));
 after(() => rmSync(scratch, { recursive: true }));
 
@@ -38,6 +40,20 @@ for (const name of named(BUNDLES)) {
     assert.deepEqual(found.faults, []);
     assert.ok(found.texts === 200 && found.logits < 1e-4 && found.probabilities < 1e-4);
   });
+}
+
+/**
+ * Copy a bundle with one of its JSON files changed.
+ *
+ * @param {string} name @param {string} file @param {(content: any) => void} change @returns {string}
+ */
+function changed(name, file, change) {
+  const copy = mkdtempSync(path.join(scratch, "bundle-"));
+  cpSync(path.join(/** @type {string} */ (BUNDLES), name), copy, { recursive: true });
+  const content = JSON.parse(readFileSync(path.join(copy, file), "utf8"));
+  change(content);
+  writeFileSync(path.join(copy, file), JSON.stringify(content));
+  return copy;
 }
 
 /**
@@ -82,8 +98,29 @@ test("a changed or truncated file is refused", { skip }, async () => {
   }
 });
 
+test("what is not blessed answers only where its precision is asked for", { skip }, async () => {
+  const list = "export/export.json";
+  const kept = changed("bert-jailbreak", list, () => {});
+  await assert.rejects(load(kept), /that is blessed\n {2}got: one kept by force/);
+  await load(kept, FP32);
+  await load(changed("bert-jailbreak", list, ([entry]) => { entry.blessed = true; }));
+});
+
+test("labels that are not the task's are refused, of every head", { skip }, async () => {
+  const turn = (/** @type {any} */ head) => head.labels.reverse();
+  for (const copy of [
+    changed("bert-jailbreak", "bundle.json", turn),
+    changed("bert-shared", "bundle.json", (meta) => turn(meta.heads.category)),
+    changed("bert-shared", "bundle.json", (meta) => turn(meta.heads.pii)),
+    changed("bert-shared", "bundle.json", (meta) => turn(meta.heads.jailbreak.task)),
+    changed("bert-jailbreak", "bundle.json", (meta) => { turn(meta); turn(meta.task); }),
+  ]) {
+    await assert.rejects(load(copy, FP32), /other labels, or another order/);
+  }
+});
+
 test("predictions come by head, in order, whatever the batch", { skip }, async () => {
-  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-shared"));
+  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-shared"), FP32);
   const texts = ["Contact Sarah Johnson 👍 at sarah.j@example.org", "x", "word ".repeat(700)];
   const together = await model.predict(texts);
   for (const [i, text] of texts.entries()) {
@@ -99,7 +136,7 @@ test("predictions come by head, in order, whatever the batch", { skip }, async (
 });
 
 test("what no model can read is refused, and not quoted", { skip }, async () => {
-  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-jailbreak"));
+  const model = await load(path.join(/** @type {string} */ (BUNDLES), "bert-jailbreak"), FP32);
   for (const text of [" \n\u3000", "secret\0", "secret\ud800", 7, "a".repeat(1_000_001)]) {
     await assert.rejects(model.predict(["fine", /** @type {any} */ (text)]), (error) => {
       const { message } = /** @type {Error} */ (error);

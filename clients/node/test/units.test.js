@@ -2,9 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { align, normalizer } from "../src/aligned.js";
+import { decide } from "../src/client.js";
 import { BundleError, load } from "../src/index.js";
 import { decodeSpans, joined, poolWords } from "../src/decode.js";
 import { trim } from "../src/python.js";
+import { Tokenizer } from "../src/tokenizer.js";
 import { mergeSequence, mergeTokens, softmax, windowsOf } from "../src/windows.js";
 
 const bounds = (/** @type {any} */ text) =>
@@ -69,6 +71,20 @@ test("a detector takes its worst window, another task the mean by length", () =>
   assert.ok(Math.abs(mergeSequence(rows, windows, null)[0] - (0.9 * 3 + 0.2) / 4) < 1e-12);
 });
 
+test("a detector says its positive label from its threshold on, and not where it is likelier", () => {
+  const task = { name: "guard", level: "sequence", labels: ["attack", "fine"], positive: "attack" };
+  const meta = { task, temperature: 1, thresholds: { attack: 0.8 }, abstain_below: 0 };
+  const windows = /** @type {any} */ ([{ offsets: [[0, 1]] }]);
+  const said = (/** @type {number} */ p, /** @type {any} */ changes = {}) => {
+    const logits = [[Float32Array.of(Math.log(p / (1 - p)), 0)]];
+    return /** @type {any} */ (decide({ ...meta, ...changes }, ["x"], windows, logits));
+  };
+  assert.deepEqual([0.4, 0.6, 0.79, 0.81].map((p) => said(p).label), ["fine", "fine", "fine", "attack"]);
+  assert.ok(Math.abs(said(0.6).score - 0.4) < 1e-6);
+  assert.deepEqual([0.4, 0.6].map((p) => said(p, { thresholds: {} }).label), ["fine", "attack"]);
+  assert.equal(said(0.4, { thresholds: { attack: 0.3 } }).label, "attack");
+});
+
 test("softmax does not overflow, and temperature flattens", () => {
   assert.deepEqual(softmax([1000, 0], 1), [1, 0]);
   assert.ok(softmax([2, 0], 4)[0] < softmax([2, 0], 1)[0]);
@@ -91,6 +107,30 @@ test("tokens of a word agree, but not across an escape or in scripts without bla
   assert.deepEqual(pooled.map((row) => row.indexOf(Math.max(...row))), [3, 4].map(() => pooled[0].indexOf(Math.max(...pooled[0]))).map((b, i) => (i ? b + 1 : b)));
   assert.ok(joined(["a", "\u0301"], 1) && !joined(["東", "京"], 1) && !joined(["a", "-"], 1));
   assert.ok(!joined(Array.from("\\nS"), 2) && joined(Array.from("xnS"), 2));
+});
+
+const LONG = 130_000; // more than a call takes arguments
+
+test("a word of very many tokens is encoded", () => {
+  const tokenizer = new Tokenizer({
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: true },
+    post_processor: { type: "ByteLevel", trim_offsets: true, add_prefix_space: false },
+    decoder: null,
+    model: { type: "BPE", vocab: { a: 0, b: 1 }, merges: [], unk_token: null },
+  });
+  const found = tokenizer.encode(Array.from("ab".repeat(LONG / 2)));
+  assert.equal(found.ids.length, LONG);
+  assert.deepEqual(found.offsets.at(-1), [LONG - 1, LONG]);
+});
+
+test("a word of very many tokens is pooled", () => {
+  const rows = Array.from({ length: LONG }, () => [0.1, 0.8, 0.1]);
+  const offsets = rows.map((_, i) => /** @type {[number, number]} */ ([i, i + 1]));
+  const pooled = poolWords(rows, offsets, Array(LONG).fill("a"));
+  assert.equal(pooled.length, LONG);
+  assert.ok(pooled[0][1] > 0.8 && pooled[0][2] === 0 && pooled[LONG - 1][1] === 0 && pooled[LONG - 1][2] > 0.8);
 });
 
 test("blanks are Python's: not the zero-width ones, but the separators of files", () => {
