@@ -97,8 +97,6 @@ class TrainOptions(Closed):
             if name not in PERTURBATIONS:
                 hint = suggest(name, PERTURBATIONS)
                 raise ValueError(f"augment: unknown perturbation {name!r}; {hint}")
-        if self.evaluate == "epoch" and self.evaluate_every is not None:
-            raise ValueError("evaluate_every counts steps, and goes with `evaluate: steps`")
         return self
 
 
@@ -211,7 +209,7 @@ def resolve(
     if options.lora.rank is None:
         values["lora"] = options.lora.model_copy(update={"rank": lora_rank})
     if options.evaluate == "epoch":
-        values.pop("evaluate_every", None)
+        values["evaluate_every"] = None  # a recipe's, where one of its tasks evaluates by epochs
     if options.evaluate == "steps" and options.evaluate_every is None:
         values["evaluate_every"] = chosen.evaluate_every or 100
     return options.model_copy(update=values)

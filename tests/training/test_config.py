@@ -35,8 +35,8 @@ def test_our_preset_drops_no_attention_but_the_documents_does():
 def test_evaluating_every_so_many_steps_means_by_steps():
     o = resolve(TrainOptions(evaluate_every=50), rows=100, parameters=10)
     assert (o.evaluate, o.evaluate_every) == ("steps", 50)
-    with pytest.raises(ConfigError, match="evaluate_every"):
-        TrainOptions.parse({"evaluate": "epoch", "evaluate_every": 50}, where="train")
+    o = resolve(TrainOptions(evaluate="epoch", evaluate_every=50), rows=100, parameters=10)
+    assert (o.evaluate, o.evaluate_every) == ("epoch", None)
 
 
 def test_what_the_recipe_says_stays():
