@@ -82,10 +82,9 @@ def read_head(path: Path, head: str | None = None) -> BundleMeta:
     if not isinstance(meta, SharedMeta):
         return meta
     if head not in meta.heads:
+        named = f", or one with a head {head}" if head else ""
         raise BundleError(
-            f"{path}: a bundle of one task, or one with a head {head}"
-            if head
-            else f"{path}: a bundle of one task",
+            f"{path}: a bundle of one task{named}",
             got=f"a shared one of {', '.join(meta.heads)}",
             fix="name one of its heads (--head NAME), or give a bundle of one task",
         )

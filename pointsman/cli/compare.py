@@ -85,7 +85,7 @@ def compare_cli(
     if recipe is not None:
         given: dict[str, Any] = {"limit": limit, "latency_texts": latency_texts, "against": against}
         given |= {"output": output, "data": data, "seed": seed, "column": columns or None}
-        given |= {"head": head}
+        given["head"] = head
         _refuse_for_recipe({**given, "on-bad-row": None if on_bad_row == "stop" else on_bad_row})
         _run_recipe(recipe, tuple(overrides), rivals, dry_run=dry_run)
         return

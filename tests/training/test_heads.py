@@ -186,30 +186,25 @@ def test_every_row_weighs_the_same():
     assert torch.allclose(weighted, tiny)
 
 
-def test_accumulated_batches_give_what_one_batch_gives():
+def whole_and_in_parts(loss):
+    """The loss of one batch, and the sum over its rows in two batches of one step."""
     made, given = batch(), outputs()
-    loss = losses()
     counts = loss.count([made])
     whole = loss(given, made["labels"], made["owners"], counts)
     parts = loss({"tiny": given["tiny"], "finder": given["finder"][:1]}, made["labels"][:2],
                  made["owners"][:2], counts)  # fmt: skip
-    parts = parts + loss({"finder": given["finder"][1:]}, made["labels"][2:], made["owners"][2:],
-                         counts)  # fmt: skip
-    assert torch.allclose(whole, parts)
+    return whole, parts + loss({"finder": given["finder"][1:]}, made["labels"][2:],
+                               made["owners"][2:], counts)  # fmt: skip
+
+
+def test_accumulated_batches_give_what_one_batch_gives():
+    assert torch.allclose(*whole_and_in_parts(losses()))
 
 
 def test_the_regulariser_of_learned_weights_counts_once_a_step():
-    made, given = batch(), outputs()
     balance = Balance(2)
     balance.log_variances.data = torch.tensor([0.7, -0.4])
-    loss = losses(balance=balance)
-    counts = loss.count([made])
-    whole = loss(given, made["labels"], made["owners"], counts)
-    parts = loss({"tiny": given["tiny"], "finder": given["finder"][:1]}, made["labels"][:2],
-                 made["owners"][:2], counts)  # fmt: skip
-    parts = parts + loss({"finder": given["finder"][1:]}, made["labels"][2:], made["owners"][2:],
-                         counts)  # fmt: skip
-    assert torch.allclose(whole, parts)
+    assert torch.allclose(*whole_and_in_parts(losses(balance=balance)))
 
 
 @pytest.mark.parametrize("balance", [False, True])
