@@ -102,7 +102,7 @@ def write_shared(path: Path, backbone: Path, seed: int = 0) -> Path:
     from pointsman.bundle.meta import BundleMeta, SharedMeta
     from pointsman.models.shared import build_shared, save_shared
     from pointsman.models.weights import find_backbone
-    from pointsman.pipeline.steps import versions
+    from pointsman.pipeline.packing import versions
     from pointsman.tasks.catalogue import TASKS as CATALOGUE
     from pointsman.tasks.labels import model_labels
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.baselines import Baseline, baselines_for
-from pointsman.evaluation.intervals import paired_difference
 from pointsman.evaluation.pattern_baseline import NotRun
 from pointsman.evaluation.score import scalars, score
+from pointsman.evaluation.significance import paired_difference
 from pointsman.tasks.spec import TaskSpec
 
 

@@ -16,17 +16,14 @@ import numpy as np
 
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, PredictedSpan, Prediction
-from pointsman.evaluation.intervals import (
-    DRAWS,
+from pointsman.evaluation.intervals import DRAWS, group_numbers, intervals, statistics
+from pointsman.evaluation.score import scalars, score
+from pointsman.evaluation.significance import (
     Difference,
-    group_numbers,
-    intervals,
     mcnemar,
     paired_difference,
     right_answers,
-    statistics,
 )
-from pointsman.evaluation.score import scalars, score
 from pointsman.evaluation.text_metrics import RANKING
 from pointsman.tasks.spec import TaskSpec
 

@@ -11,7 +11,7 @@ from pointsman.core.config import Closed, suggest
 from pointsman.core.types import Example, Prediction
 from pointsman.data.perturb import LONGEST, PERTURBATIONS, find, names_for, perturb_example
 from pointsman.data.sampling import strata_of, stratified_sample
-from pointsman.evaluation.intervals import paired_difference
+from pointsman.evaluation.significance import paired_difference
 from pointsman.evaluation.slices import FLAGGED, measure
 from pointsman.tasks.spec import TaskSpec
 

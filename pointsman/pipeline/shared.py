@@ -22,27 +22,26 @@ from pointsman.pipeline.calibrate import rule_for
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
 from pointsman.pipeline.finish import check_splits, finish
 from pointsman.pipeline.gate import Passed, check_data
+from pointsman.pipeline.packing import (
+    best_figures,
+    cost_of,
+    save_tokenizer,
+    versions,
+    write_history,
+)
 from pointsman.pipeline.pages import HISTORY, history_of
+from pointsman.pipeline.starts import count_layers, count_weights, find_start, read_encoder
 from pointsman.pipeline.steps import (
     Say,
     TrainRequest,
     announce_options,
     announce_rows,
-    best_figures,
-    cost_of,
-    count_layers,
-    count_weights,
     describe,
     encode_training,
-    find_start,
     masking,
     objective,
-    read_encoder,
     refuse_other_bundle,
-    save_tokenizer,
-    versions,
     what_matters,
-    write_history,
 )
 from pointsman.runtime.predictor import load
 from pointsman.runtime.shared import SharedPredictor
@@ -182,7 +181,7 @@ def _train(
     from pointsman.training.trainer import train
 
     network = build_shared(
-        find_start(replace(request.parts[0], options=options)),
+        find_start(request.parts[0].backbone, options.warm_start),
         {head.name: head.request.data.spec for head in heads},
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
@@ -226,7 +225,7 @@ def _identity(request: SharedRequest, options: TrainOptions) -> dict[str, Any]:
         heads=[what_matters(part.options) for part in request.parts],
         shared=request.shared.model_dump(mode="json"),
         backbone=request.backbone.provenance(),
-        start=sha256_file(find_start(replace(request.parts[0], options=options)).path / WEIGHTS),
+        start=sha256_file(find_start(request.parts[0].backbone, options.warm_start).path / WEIGHTS),
     )
 
 

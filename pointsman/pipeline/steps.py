@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.bundle.card import write_card
-from pointsman.bundle.layout import ADAPTER, CARD, META, TOKENIZER_CONFIG, WEIGHTS, write_bundle
-from pointsman.bundle.meta import BundleMeta, Cost
-from pointsman.core.errors import ConfigError, TrainingError
+from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
+from pointsman.bundle.meta import BundleMeta
+from pointsman.core.errors import TrainingError
 from pointsman.core.files import read_json, sha256_file, write_json, write_text
 from pointsman.data.augment import augment
 from pointsman.data.encode import TextEncoder
@@ -22,9 +19,17 @@ from pointsman.data.prepare import PreparedData
 from pointsman.data.prepared import AUDIT
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.network import build_network, quiet
-from pointsman.models.weights import Backbone, refuse_shared
+from pointsman.models.weights import Backbone
 from pointsman.pipeline.encoding import Encoded, encode_split, metric_function, row_weights
 from pointsman.pipeline.gate import check_data
+from pointsman.pipeline.packing import (
+    best_figures,
+    cost_of,
+    save_tokenizer,
+    versions,
+    write_history,
+)
+from pointsman.pipeline.starts import count_weights, find_start, read_encoder
 from pointsman.pipeline.terms import Terms
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
@@ -36,7 +41,6 @@ if TYPE_CHECKING:
     from pointsman.training.masking import TokenMasking
 
 Say = Callable[[str], None]
-LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "datasets", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         write_json(request.directory / AUDIT, passed.audit)
         return request.directory / "bundle"
     network = build_network(
-        find_start(request),
+        find_start(request.backbone, request.options.warm_start),
         spec,
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
@@ -181,7 +185,7 @@ def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
         task=request.data.spec.model_dump(mode="json"),
         options=what_matters(options),
         backbone=request.backbone.provenance(),
-        start=sha256_file(find_start(request).path / WEIGHTS),
+        start=sha256_file(find_start(request.backbone, request.options.warm_start).path / WEIGHTS),
     )
 
 
@@ -210,81 +214,6 @@ def what_matters(options: TrainOptions) -> dict[str, Any]:
     return options.model_dump(
         mode="json", exclude={"logging_steps", "report_to", "save_total_limit", "warm_start"}
     )
-
-
-def read_encoder(backbone: Backbone, max_length: int, *, lines: bool) -> TextEncoder:
-    """Return the backbone's tokenizer.
-
-    Args:
-        backbone: The backbone.
-        max_length: Longest window in tokens.
-        lines: Show line breaks: what token tasks need.
-
-    Raises:
-        ConfigError: If the backbone reads no such windows.
-    """
-    longest = longest_input(backbone)
-    if max_length > longest:
-        raise ConfigError(f"max_length of at most {longest} for {backbone.name}", got=max_length)
-    return TextEncoder.from_backbone(backbone.path, max_length=max_length, lines=lines)
-
-
-def longest_input(backbone: Backbone) -> int:
-    """Return the longest input of a backbone, in tokens.
-
-    RoBERTa and MPNet number their positions from `pad_token_id + 1`, so two are never used.
-    """
-    config = read_json(backbone.path / "config.json")
-    positions = int(config.get("max_position_embeddings", backbone.family.max_length))
-    return positions - 2 if backbone.model_type in ("roberta", "mpnet") else positions
-
-
-def count_layers(backbone: Backbone) -> int:
-    """Return how many layers a backbone's encoder has."""
-    return int(read_json(backbone.path / "config.json")["num_hidden_layers"])
-
-
-def find_start(request: TrainRequest) -> Backbone:
-    """Return the backbone to load weights from: the warm start's, where one is asked for."""
-    if request.options.warm_start is None:
-        return request.backbone
-    path = Path(request.options.warm_start)
-    for name in (WEIGHTS, "config.json"):
-        if not (path / name).is_file():
-            raise ConfigError(
-                f"warm_start: a bundle or checkpoint with {name}",
-                got=f"{path} without it",
-                fix="give a bundle, or a checkpoint of a full fine-tuning",
-            )
-    refuse_shared(_weight_names(path / WEIGHTS), str(path))
-    found = read_json(path / "config.json").get("model_type")
-    if found != request.backbone.model_type:
-        raise ConfigError(
-            f"warm_start of family {request.backbone.model_type}", got=f"{path} of family {found}"
-        )
-    return replace(request.backbone, path=path)
-
-
-def _weight_names(file: Path) -> list[str]:
-    from safetensors import safe_open
-
-    with safe_open(file, framework="np") as weights:
-        return list(weights.keys())
-
-
-def count_weights(backbone: Backbone) -> int:
-    """Return how many parameters a backbone's checkpoint holds."""
-    from safetensors import safe_open
-
-    with safe_open(backbone.path / WEIGHTS, framework="np") as file:
-        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    total = 0
-    for shape in shapes:
-        size = 1
-        for side in shape:
-            size *= side
-        total += size
-    return total
 
 
 def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: Say) -> None:
@@ -344,17 +273,6 @@ def describe(request: TrainRequest, options: TrainOptions, more: dict[str, Any])
     )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python, Pointsman and the libraries that matter to a result."""
-    found = {"python": platform.python_version()}
-    for name in ("pointsman", *LIBRARIES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
 def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEncoder) -> Path:
     options = TrainOptions.model_validate(meta.recipe["train"])
     path = request.directory / "bundle"
@@ -377,48 +295,3 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
     write_bundle(path, lambda: meta, fill)
     write_history(request.directory, outcome)
     return path
-
-
-def save_tokenizer(encoder: TextEncoder, backbone: Backbone, directory: Path) -> None:
-    """Write the tokenizer, with the backbone's settings of it, for transformers."""
-    encoder.save(directory)
-    settings = backbone.path / TOKENIZER_CONFIG
-    if settings.is_file():
-        shutil.copyfile(settings, directory / TOKENIZER_CONFIG)
-
-
-def write_history(directory: Path, outcome: Any) -> None:
-    """Keep the training log beside the bundle, for plots and for reading."""
-    from pointsman.core.files import write_jsonl
-
-    write_jsonl(directory / "history.jsonl", outcome.history)
-
-
-def cost_of(options: TrainOptions, outcome: Any, directory: Path) -> Cost:
-    """Return what a training cost whose weights lie in `directory`."""
-    adapter = list((directory / ADAPTER).glob("*"))
-    return Cost(
-        method=options.method,
-        trainable_parameters=outcome.trainable,
-        parameters=outcome.parameters,
-        trainable_share=outcome.trainable / outcome.parameters,
-        seconds=round(outcome.seconds, 1),
-        peak_memory_mb=round(outcome.peak_memory_mb, 1),
-        gpu_memory_mb=None if outcome.gpu_memory_mb is None else round(outcome.gpu_memory_mb, 1),
-        weights_mb=round((directory / WEIGHTS).stat().st_size / 2**20, 2),
-        adapter_mb=round(sum(f.stat().st_size for f in adapter) / 2**20, 2) if adapter else None,
-        steps=outcome.steps,
-        precision=outcome.precision,
-    )
-
-
-def best_figures(outcome: Any) -> dict[str, float]:
-    """Return the validation figures of the best checkpoint."""
-    for entry in outcome.history:
-        if entry.get("step") == outcome.best_step and "eval_loss" in entry:
-            return {
-                key.removeprefix("eval_"): float(value)
-                for key, value in entry.items()
-                if key.startswith("eval_") and isinstance(value, int | float)
-            }
-    return {}

@@ -26,9 +26,11 @@ from pointsman.data.prepared import AUDIT
 from pointsman.models.assemble import assemble_network
 from pointsman.models.shared import SharedNetwork, check_family, save_shared
 from pointsman.models.weights import Backbone
+from pointsman.pipeline.packing import versions
 from pointsman.pipeline.pages import HISTORY
 from pointsman.pipeline.shared import check_parts, evaluate_heads
-from pointsman.pipeline.steps import Say, TrainRequest, count_layers, train_and_pack, versions
+from pointsman.pipeline.starts import count_layers
+from pointsman.pipeline.steps import Say, TrainRequest, train_and_pack
 from pointsman.training.config import TrainOptions
 
 PARTS = "parts"

@@ -8,9 +8,10 @@ from typing import Any
 from pointsman.bundle.meta import BundleMeta, Cost
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
 from pointsman.evaluation.account import Account
-from pointsman.evaluation.intervals import intervals, paired_difference
+from pointsman.evaluation.intervals import intervals
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
 from pointsman.evaluation.score import score
+from pointsman.evaluation.significance import paired_difference
 from pointsman.tasks.catalogue import TASKS
 from pointsman.tasks.labels import model_labels
 from pointsman.tasks.spec import TaskSpec

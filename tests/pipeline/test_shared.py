@@ -19,7 +19,7 @@ from pointsman.pipeline.pages import rewrite
 from pointsman.pipeline.recipe import load_recipe
 from pointsman.pipeline.run import head_of, plan, run_recipe
 from pointsman.pipeline.shared import task_weights
-from pointsman.pipeline.steps import TrainRequest, find_start
+from pointsman.pipeline.starts import find_start
 from pointsman.pipeline.trunk import assemble
 from pointsman.runtime.predictor import load, load_head
 from pointsman.training.config import TrainOptions
@@ -149,9 +149,8 @@ def test_an_unknown_head_is_named(done):
         read_bundle(done[1])
     with pytest.raises(SourceError, match="weights of one model"):
         find_backbone(str(done[1]))
-    options = TrainOptions(warm_start=str(done[1]))
     with pytest.raises(SourceError, match="weights of one model"):
-        find_start(TrainRequest(None, None, options, done[0], {}))
+        find_start(None, str(done[1]))
 
 
 def test_a_head_calibrates_alone(own):
