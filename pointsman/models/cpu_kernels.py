@@ -1,9 +1,9 @@
 """What torch's CPU kernels do slowly while a model trains in bf16, done faster.
 
-Two things stand out in a profile of a small encoder on a CPU with AMX: the backward pass of the
-fused attention, which takes longer than all matrix products together, and the random numbers of
-dropout. Both are replaced while training; the weights know nothing of it. `docs/experiments.md` has
-the figures.
+Three things stand out in a profile of a small encoder on a CPU with AMX: the backward pass of the
+fused attention, which takes longer than all matrix products together, the random numbers of
+dropout, and what peft does around an adapter. All are replaced while training; the weights know
+nothing of it. `docs/experiments.md` has the figures.
 """
 
 from __future__ import annotations
@@ -122,11 +122,26 @@ class _Drop(torch.autograd.Function):
         return (grads[0] * keep).mul_(ctx.scale), None, None
 
 
+def keep_mask(values: torch.Tensor, rate: float) -> torch.Tensor:
+    """Return 1 for the elements that dropout keeps and 0 for the others, like `values`.
+
+    An element takes 16 random bits of torch's own generator, so seeds and resumed runs work as
+    ever; the rate is met to the nearest 2^-16. The mask has the values' type, since a product with
+    a mask of another type first copies the mask.
+
+    Args:
+        values: What is to be dropped in part, contiguous.
+        rate: Share of the elements that become zero.
+    """
+    count = values.numel()
+    bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    least = round(rate * 2**16) - 2**15
+    kept = torch.empty(values.shape, dtype=values.dtype)
+    return torch.ge(bits.view(torch.int16)[:count].view(values.shape), least, out=kept)
+
+
 class FastDropout(nn.Module):
     """Dropout whose mask takes 16 random bits an element instead of a random number.
-
-    The bits come from torch's own generator, so seeds and resumed runs work as ever. The rate is
-    `p` to the nearest 2^-16.
 
     Args:
         p: Share of the elements that become zero.
@@ -142,10 +157,7 @@ class FastDropout(nn.Module):
             return values
         if values.device.type != "cpu":
             return functional.dropout(values, self.p)
-        count = values.numel()
-        bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        least = round(self.p * 2**16) - 2**15
-        keep = bits.view(torch.int16)[:count].view(values.shape) >= least
+        keep = keep_mask(values, self.p)
         dropped: torch.Tensor = _Drop.apply(values, keep, 1 / (1 - self.p))  # type: ignore[no-untyped-call]
         return dropped
 
@@ -159,6 +171,9 @@ def speed_up(model: Any) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
+    from pointsman.models.cpu_lora import speed_up_lora
+
+    speed_up_lora(model)  # before the dropouts, of which adapters hold some
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     if plain.config._attn_implementation == "sdpa":
         AttentionInterface.register(ATTENTION, attend)
@@ -172,6 +187,9 @@ def speed_up(model: Any) -> None:
 
 def slow_down(model: Any) -> None:
     """Give a trained model the kernels of transformers again."""
+    from pointsman.models.cpu_lora import slow_down_lora
+
+    slow_down_lora(model)
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     if plain.config._attn_implementation == ATTENTION:
         plain.set_attn_implementation("sdpa")
