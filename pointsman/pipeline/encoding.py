@@ -37,7 +37,7 @@ class Encoded:
     Attributes:
         examples: Its examples, shortest first, so that evaluation batches hold little padding.
         windows: The windows of each example.
-        rows: One row a window (token task), or one a text (sequence task, its first window).
+        rows: One row a window, or of a sequence task's texts those windows that teach something.
         facts: What was counted: rows, tokens, long texts, how spans fitted the tokens.
         open_labels: For every set of types that some rows are labelled with, the outputs that a
             token outside their spans may have: `O`, and those of the types that are unknown there.
@@ -60,8 +60,8 @@ def encode_split(
         encoder: The backbone's tokenizer.
         examples: The split.
         every_window: Give a row to every window of a long text. Needed for token tasks, whose
-            spans may lie anywhere, and for validation; a sequence task trains on first windows,
-            since an attack's label does not hold for each part of a long text.
+            spans may lie anywhere, and for validation; for what a sequence task trains on see
+            `_taught`.
     """
     windows = encoder.encode([example.text for example in examples])
     order = sorted(range(len(examples)), key=lambda i: sum(map(len, windows[i])))
@@ -79,7 +79,7 @@ def encode_split(
             rows += [_token_row(spec, example, part, outside) for part in parts]
         else:
             label = spec.labels.index(example.label or "")
-            used = parts if every_window else parts[:1]
+            used = parts if every_window else _taught(spec, example, parts)
             rows += [Row(part.input_ids, label, example.source) for part in used]
     facts: dict[str, Any] = {
         "rows": len(ordered),
@@ -91,6 +91,18 @@ def encode_split(
     if sets:
         facts["labelled_in_part"] = sum(example.annotated is not None for example in ordered)
     return Encoded(ordered, windows, rows, facts, tuple(_open(spec, types) for types in sets))
+
+
+def _taught(spec: TaskSpec, example: Example, windows: list[Window]) -> list[Window]:
+    """Return the windows of a text that its label holds for.
+
+    A detector answers by the worst window of a text, so each window of a benign one is benign. An
+    attack may lie in any part of an attack's text, and a long text's category in its sum: there
+    the first window stands for all.
+    """
+    if spec.positive is not None and example.label != spec.positive:
+        return windows
+    return windows[:1]
 
 
 def _open(spec: TaskSpec, annotated: Sequence[str]) -> tuple[int, ...]:

@@ -250,6 +250,8 @@ def announce_rows(spec: TaskSpec, options: TrainOptions, rows: Encoded, say: Say
     cut = rows.facts["texts_beyond_max_length"]
     if cut and spec.level == "sequence":
         say(f"  {cut} texts beyond {options.max_length} tokens: trained on their first window")
+        if spec.positive is not None:
+            say(f"  those that are not {spec.positive}: trained on every window")
 
 
 def describe(request: TrainRequest, options: TrainOptions, more: dict[str, Any]) -> BundleMeta:

@@ -1,4 +1,4 @@
-"""Encoded splits: how often a source's rows are drawn."""
+"""Encoded splits: which windows teach, what stays open, how often a source's rows are drawn."""
 
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -6,6 +6,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from pointsman.core.types import Example, Span
 from pointsman.data.encode import IN_PART, TextEncoder
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
+from pointsman.tasks.intent import INTENT
+from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.labels import model_labels
 from pointsman.tasks.pii import PII
 from pointsman.training.rows import Row
@@ -38,3 +40,19 @@ def test_what_a_source_does_not_label_stays_open():
     (classes,) = encoded.open_labels
     left = {model_labels(PII)[i].partition("-")[2] for i in classes} - {""}
     assert 0 in classes and left == set(PII.labels) - {"O", *types}
+
+
+def test_every_window_of_a_benign_text_teaches_a_detector():
+    words = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    encoder = TextEncoder(words, max_length=8, overlap=2)
+    long = "word " * 20
+    benign, attack = Example(long, "benign"), Example(long, "jailbreak")
+    assert len(encoder.encode([long])[0]) == 3
+
+    taught = encode_split(JAILBREAK, encoder, [benign, attack], every_window=False).rows
+    assert [row.labels for row in taught] == [0, 0, 0, 1]
+    asked = encode_split(JAILBREAK, encoder, [benign, attack], every_window=True).rows
+    assert [row.labels for row in asked] == [0, 0, 0, 1, 1, 1]
+    other = Example(long, INTENT.labels[0])
+    assert len(encode_split(INTENT, encoder, [other], every_window=False).rows) == 1
