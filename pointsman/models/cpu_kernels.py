@@ -122,22 +122,22 @@ class _Drop(torch.autograd.Function):
         return (grads[0] * keep).mul_(ctx.scale), None, None
 
 
-def keep_mask(values: torch.Tensor, rate: float) -> torch.Tensor:
-    """Return 1 for the elements that dropout keeps and 0 for the others, like `values`.
+def keep_mask(shape: torch.Size, dtype: torch.dtype, rate: float) -> torch.Tensor:
+    """Return 1 for the elements that dropout keeps and 0 for the others.
 
     An element takes 16 random bits of torch's own generator, so seeds and resumed runs work as
-    ever; the rate is met to the nearest 2^-16. The mask has the values' type, since a product with
-    a mask of another type first copies the mask.
+    ever; the rate is met to the nearest 2^-16.
 
     Args:
-        values: What is to be dropped in part, contiguous.
+        shape: Of what is to be dropped in part.
+        dtype: Its type: a product with a mask of another type first copies the mask.
         rate: Share of the elements that become zero.
     """
-    count = values.numel()
+    count = shape.numel()
     bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     least = round(rate * 2**16) - 2**15
-    kept = torch.empty(values.shape, dtype=values.dtype)
-    return torch.ge(bits.view(torch.int16)[:count].view(values.shape), least, out=kept)
+    kept = torch.empty(shape, dtype=dtype)
+    return torch.ge(bits.view(torch.int16)[:count].view(shape), least, out=kept)
 
 
 class FastDropout(nn.Module):
@@ -157,7 +157,7 @@ class FastDropout(nn.Module):
             return values
         if values.device.type != "cpu":
             return functional.dropout(values, self.p)
-        keep = keep_mask(values, self.p)
+        keep = keep_mask(values.shape, values.dtype, self.p)
         dropped: torch.Tensor = _Drop.apply(values, keep, 1 / (1 - self.p))  # type: ignore[no-untyped-call]
         return dropped
 

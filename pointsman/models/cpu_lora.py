@@ -90,9 +90,9 @@ class FastLoraLinear(Linear):
         base = self.get_base_layer()
         rate = getattr(self.lora_dropout[name], "p", 0.0) if self.training else 0.0
         narrow = self._narrow_weight(base)
-        rows = x.reshape(-1, x.shape[-1]).to(narrow.dtype)
         scale = float(self.scaling[name])
-        keep = keep_mask(rows.detach(), rate) if rate else None
+        shape = torch.Size([x.shape[:-1].numel(), x.shape[-1]])
+        keep = keep_mask(shape, narrow.dtype, rate) if rate else None
         down, up = self.lora_A[name].weight, self.lora_B[name].weight
         if keep is not None:  # what is kept counts for what is dropped
             scale /= 1 - rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,10 +79,4 @@ def count_weights(backbone: Backbone) -> int:
 
     with safe_open(backbone.path / WEIGHTS, framework="np") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    total = 0
-    for shape in shapes:
-        size = 1
-        for side in shape:
-            size *= side
-        total += size
-    return total
+    return sum(math.prod(shape) for shape in shapes)
