@@ -8,6 +8,9 @@ nothing of it. `docs/experiments.md` has the figures.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +18,20 @@ from torch import nn
 from torch.nn import functional
 
 ATTENTION = "pointsman_batched"
-LONGEST = 256  # beyond it the fused kernel, which never holds all scores, is as fast
+# Scores of a batch up to so many are kept for the backward pass, 24 MiB a layer in bf16; of more, a
+# block at a time is computed, 6 MiB.
+KEPT = 48 * 512 * 512
+BLOCK = 12 * 512 * 512
 
 
 class BatchedAttention(torch.autograd.Function):
-    """Softmax attention by batched matrix products, forward and backward, in the inputs' type."""
+    """Softmax attention by batched matrix products, forward and backward, in the inputs' type.
+
+    Large batches are taken in blocks of texts and heads, and the backward pass computes a block's
+    scores anew: that costs less than to write all of them out and to read them back. What a block
+    needs lies in the same memory for all of them, because fresh memory costs as much as the
+    arithmetic.
+    """
 
     @staticmethod
     def forward(
@@ -40,32 +52,107 @@ class BatchedAttention(torch.autograd.Function):
             mask: True where attention may look; broadcasts to `(batch, heads, length, length)`.
             scale: What the scores are multiplied with.
         """
-        batch, heads, length, width = query.shape
-        flat = (batch * heads, length, width)
-        queries = (query * scale).reshape(flat)
-        keys, values = key.reshape(flat), value.reshape(flat)
-        scores = torch.bmm(queries, keys.transpose(1, 2))
-        if mask is not None:
-            lowest = torch.finfo(scores.dtype).min
-            bias = torch.zeros(mask.shape, dtype=scores.dtype).masked_fill_(~mask, lowest)
-            scores.view(batch, heads, length, length).add_(bias)
-        shares = torch.softmax(scores, -1)
-        ctx.save_for_backward(queries, keys, values, shares)
-        ctx.scale = scale
-        return torch.bmm(shares, values).view(query.shape)
+        shape = query.shape
+        queries, keys, values = _flat(query * scale), _flat(key), _flat(value)
+        out = torch.empty_like(values)
+        blocks = list(_blocks(shape))
+        room = _Room(queries, blocks)
+        shares = None
+        for block in blocks:
+            shares = room.shares(queries, keys, mask, block)
+            torch.bmm(shares, values[block.flat], out=out[block.flat])
+        ctx.save_for_backward(queries, keys, values, mask, shares if len(blocks) == 1 else None)
+        ctx.scale, ctx.shape = scale, shape
+        return out.view(shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of query, key and value."""
-        queries, keys, values, shares = ctx.saved_tensors
-        shape = grads[0].shape
-        out = grads[0].reshape(queries.shape)
-        for_values = torch.bmm(shares.transpose(1, 2), out)
-        for_shares = torch.bmm(out, values.transpose(1, 2))
-        for_scores = torch._softmax_backward_data(for_shares, shares, -1, shares.dtype)
-        for_queries = torch.bmm(for_scores, keys).mul_(ctx.scale)
-        for_keys = torch.bmm(for_scores.transpose(1, 2), queries)
-        return for_queries.view(shape), for_keys.view(shape), for_values.view(shape), None, None
+        queries, keys, values, mask, kept = ctx.saved_tensors
+        out = _flat(grads[0])
+        for_queries, for_keys, for_values = (torch.empty_like(values) for _ in range(3))
+        blocks = list(_blocks(ctx.shape))
+        room = _Room(queries, blocks)
+        for block in blocks:
+            here = block.flat
+            shares = room.shares(queries, keys, mask, block) if kept is None else kept
+            torch.bmm(shares.transpose(1, 2), out[here], out=for_values[here])
+            for_shares = room.take(0, block)
+            torch.bmm(out[here], values[here].transpose(1, 2), out=for_shares)
+            for_scores = room.take(2, block)
+            torch._softmax_backward_data(
+                for_shares, shares, -1, shares.dtype, grad_input=for_scores
+            )
+            torch.bmm(for_scores, keys[here], out=for_queries[here])
+            torch.bmm(for_scores.transpose(1, 2), queries[here], out=for_keys[here])
+        for_queries.mul_(ctx.scale)
+        made = (for_queries, for_keys, for_values)
+        return *(each.view(ctx.shape) for each in made), None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Texts and heads that are attended to together, and where they lie among all heads."""
+
+    texts: slice
+    heads: slice
+    flat: slice
+    shape: tuple[int, int, int, int]  # of its scores
+
+
+def _blocks(shape: torch.Size) -> Iterator[_Block]:
+    """Divide texts and heads so that a block's scores are at most BLOCK, or one head's."""
+    batch, heads, length, _ = shape
+    most = BLOCK if batch * heads * length**2 > KEPT else KEPT
+    most = max(1, most // length**2)  # heads of one text or of several
+    texts, some = max(1, most // heads), min(most, heads)
+    for text in range(0, batch, texts):
+        for head in range(0, heads, some):
+            rows, columns = min(texts, batch - text), min(some, heads - head)
+            first = text * heads + head
+            yield _Block(
+                slice(text, text + rows), slice(head, head + columns),
+                slice(first, first + rows * columns), (rows, columns, length, length),
+            )  # fmt: skip
+
+
+class _Room:
+    """Memory for the scores of one block after another.
+
+    Args:
+        like: Gives the type.
+        blocks: All that will be computed in it.
+    """
+
+    def __init__(self, like: torch.Tensor, blocks: list[_Block]) -> None:
+        self._like = like
+        self._size = max(math.prod(block.shape) for block in blocks)
+        self._held: dict[int, torch.Tensor] = {}
+
+    def take(self, number: int, block: _Block) -> torch.Tensor:
+        """Return the memory of a number, shape `(texts * heads, length, length)`."""
+        if number not in self._held:
+            self._held[number] = self._like.new_empty(self._size)
+        rows, columns, length, _ = block.shape
+        return self._held[number][: math.prod(block.shape)].view(rows * columns, length, length)
+
+    def shares(
+        self, queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, block: _Block
+    ) -> torch.Tensor:
+        """Return what each token of a block takes of each other one."""
+        scores, shares = self.take(0, block), self.take(1, block)
+        torch.bmm(queries[block.flat], keys[block.flat].transpose(1, 2), out=scores)
+        if mask is not None:
+            mask = mask[block.texts if mask.shape[0] > 1 else slice(None)]
+            mask = mask[:, block.heads if mask.shape[1] > 1 else slice(None)]
+            bias = torch.zeros(mask.shape, dtype=scores.dtype)
+            bias.masked_fill_(~mask, torch.finfo(scores.dtype).min)
+            scores.view(block.shape).add_(bias)
+        return torch.softmax(scores, -1, out=shares)
+
+
+def _flat(values: torch.Tensor) -> torch.Tensor:
+    return values.reshape(-1, *values.shape[2:]).contiguous()
 
 
 def attend(
@@ -94,7 +181,7 @@ def attend(
     Returns:
         The attended values, shape `(batch, length, heads, width)`, and no weights.
     """
-    if dropout or not torch.is_grad_enabled() or query.shape[2] > LONGEST:
+    if dropout or not torch.is_grad_enabled():
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         answer: tuple[torch.Tensor, None] = sdpa_attention_forward(
