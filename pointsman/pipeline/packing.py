@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pointsman.bundle.meta import Cost
 from pointsman.core.files import write_jsonl
 from pointsman.data.encode import TextEncoder
 from pointsman.models.weights import Backbone
+from pointsman.pipeline.pages import HISTORY
 from pointsman.training.config import TrainOptions
 
 LIBRARIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "datasets", "numpy")
@@ -37,9 +39,9 @@ def save_tokenizer(encoder: TextEncoder, backbone: Backbone, directory: Path) ->
         shutil.copyfile(settings, directory / TOKENIZER_CONFIG)
 
 
-def write_history(directory: Path, outcome: Any) -> None:
+def write_history(directory: Path, history: Sequence[Mapping[str, Any]]) -> None:
     """Keep the training log beside the bundle, for plots and for reading."""
-    write_jsonl(directory / "history.jsonl", outcome.history)
+    write_jsonl(directory / HISTORY, history)
 
 
 def cost_of(options: TrainOptions, outcome: Any, directory: Path) -> Cost:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pointsman.bundle.card import write_shared_card
-from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
+from pointsman.bundle.layout import ADAPTER, CARD, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
-from pointsman.core.files import sha256_file, write_json, write_jsonl, write_text
+from pointsman.core.files import sha256_file, write_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
 from pointsman.evaluation.thresholds import Rule
@@ -29,7 +29,7 @@ from pointsman.pipeline.packing import (
     versions,
     write_history,
 )
-from pointsman.pipeline.pages import HISTORY, history_of
+from pointsman.pipeline.pages import history_of
 from pointsman.pipeline.starts import count_layers, count_weights, find_start, read_encoder
 from pointsman.pipeline.steps import (
     Say,
@@ -38,6 +38,7 @@ from pointsman.pipeline.steps import (
     announce_rows,
     describe,
     encode_training,
+    is_packed,
     masking,
     objective,
     refuse_other_bundle,
@@ -154,23 +155,24 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
         parameters=count_weights(request.backbone),
         lora_rank=max(spec.lora_rank for spec in specs),
     )
-    identity = _identity(request, options)
+    start = find_start(request.backbone, options.warm_start)
+    identity = _identity(request, options, start)
     bundle = request.directory / "bundle"
     refuse_other_bundle(bundle, identity)
-    if (bundle / META).is_file():  # it is written whole, so the training had ended
+    if is_packed(bundle, identity):
         return bundle
     _announce(request, options, heads, say)
     metas = {head.name: _describe(head, options, identity) for head in heads}
-    outcome = _train(request, options, heads, metas, encoder, say)
+    outcome = _train(request, start, options, heads, metas, encoder, say)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
-        history = history_of(head.name, outcome.history)
-        write_jsonl(head.request.directory / HISTORY, history)
+        write_history(head.request.directory, history_of(head.name, outcome.history))
     return _pack(request, options, metas, outcome, encoder)
 
 
 def _train(
     request: SharedRequest,
+    start: Backbone,
     options: TrainOptions,
     heads: Sequence[_Head],
     metas: Mapping[str, BundleMeta],
@@ -181,7 +183,7 @@ def _train(
     from pointsman.training.trainer import train
 
     network = build_shared(
-        find_start(request.parts[0].backbone, options.warm_start),
+        start,
         {head.name: head.request.data.spec for head in heads},
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
@@ -215,7 +217,7 @@ def _prepare_head(place: int, part: TrainRequest, encoder: TextEncoder, say: Say
     return _Head(part, passed, training, validation)
 
 
-def _identity(request: SharedRequest, options: TrainOptions) -> dict[str, Any]:
+def _identity(request: SharedRequest, options: TrainOptions, start: Backbone) -> dict[str, Any]:
     from pointsman.training.trainer import identify
 
     return identify(
@@ -225,7 +227,7 @@ def _identity(request: SharedRequest, options: TrainOptions) -> dict[str, Any]:
         heads=[what_matters(part.options) for part in request.parts],
         shared=request.shared.model_dump(mode="json"),
         backbone=request.backbone.provenance(),
-        start=sha256_file(find_start(request.parts[0].backbone, options.warm_start).path / WEIGHTS),
+        start=sha256_file(start.path / WEIGHTS),
     )
 
 
@@ -305,7 +307,7 @@ def _pack(
         write_text(directory / CARD, write_shared_card(described[0]))
 
     write_bundle(path, lambda: described[0], fill)
-    write_history(request.directory, outcome)
+    write_history(request.directory, outcome.history)
     return path
 
 

@@ -94,14 +94,15 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         parameters=count_weights(request.backbone),
         lora_rank=spec.lora_rank,
     )
-    identity = _identity(request, options)
+    start = find_start(request.backbone, request.options.warm_start)
+    identity = _identity(request, options, start)
     refuse_other_bundle(request.directory / "bundle", identity)
     if is_packed(request.directory / "bundle", identity):
         say(f"{spec.name}: trained already, its bundle is kept")
         write_json(request.directory / AUDIT, passed.audit)
         return request.directory / "bundle"
     network = build_network(
-        find_start(request.backbone, request.options.warm_start),
+        start,
         spec,
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
@@ -177,7 +178,7 @@ def encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
     return encoded
 
 
-def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
+def _identity(request: TrainRequest, options: TrainOptions, start: Backbone) -> dict[str, Any]:
     from pointsman.training.trainer import identify
 
     return identify(
@@ -185,7 +186,7 @@ def _identity(request: TrainRequest, options: TrainOptions) -> dict[str, Any]:
         task=request.data.spec.model_dump(mode="json"),
         options=what_matters(options),
         backbone=request.backbone.provenance(),
-        start=sha256_file(find_start(request.backbone, request.options.warm_start).path / WEIGHTS),
+        start=sha256_file(start.path / WEIGHTS),
     )
 
 
@@ -295,5 +296,5 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
         write_text(directory / CARD, write_card(meta))
 
     write_bundle(path, lambda: meta, fill)
-    write_history(request.directory, outcome)
+    write_history(request.directory, outcome.history)
     return path
