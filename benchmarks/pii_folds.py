@@ -17,6 +17,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +71,24 @@ def folds_of(rows: list[dict[str, Any]], count: int) -> NDArray[np.int64]:
 
 
 def fold_file(
-    rows: list[dict[str, Any]], fold: NDArray[np.int64], number: int, file: Path
+    rows: list[dict[str, Any]],
+    fold: NDArray[np.int64],
+    number: int,
+    file: Path,
+    tested: Sequence[str] = (),
 ) -> SourceRequest:
-    """Write the rows with the split that each has in one fold."""
+    """Write the rows with the split that each has in one fold; some sources are tested alone."""
     rest = np.flatnonzero(fold != number)
     groups = [rows[i]["group"] for i in rest]
     chooser = GroupShuffleSplit(1, test_size=0.1, random_state=SEED)
     _, held = next(chooser.split(rest, groups=groups))
     split = np.where(fold == number, "test", "train").astype(object)
     split[rest[held]] = "validation"
-    marked = ({**row, "split": str(s)} for row, s in zip(rows, split, strict=True))
+    marked = (
+        {**row, "split": str(s)}
+        for row, s in zip(rows, split, strict=True)
+        if s == "test" or row["source"] not in tested
+    )
     file.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(file, marked)
     return SourceRequest(path=str(file), split_field="split", licence="see the data's own README")
@@ -92,7 +101,7 @@ def answer_fold(
     folder = args.output / f"fold-{number}"
     place = folder / "data"
     if not is_prepared(place):
-        wanted = [fold_file(rows, fold, number, folder / "rows.jsonl")]
+        wanted = [fold_file(rows, fold, number, folder / "rows.jsonl", args.test_only)]
         wanted += [
             SourceRequest(
                 path=str(file), split_field="split_hint",
@@ -131,6 +140,9 @@ def main() -> None:
     parser.add_argument(
         "--starter", type=int, help="add so many rows of the starter corpus to train"
     )
+    parser.add_argument(
+        "--test-only", action="append", default=[], help="source that is scored and never learned"
+    )
     parser.add_argument("--in-part", choices=IN_PART, help="add the rows of this file to train")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
     args = parser.parse_args()
@@ -150,7 +162,13 @@ def main() -> None:
         examples += gold
         predictions += found
     figures = score(spec, examples, predictions)
-    write_json(args.output / "metrics.json", {"folds": each, **figures})
+    sources = {}
+    for source in sorted({example.source for example in examples}):
+        of_it = [i for i, example in enumerate(examples) if example.source == source]
+        part = score(spec, [examples[i] for i in of_it], [predictions[i] for i in of_it])
+        sources[source] = {"rows": len(of_it), "span_f1": part["span_f1"]}
+        print(f"{source}: {len(of_it)} rows, strict span F1 {part['span_f1']:.4f}")
+    write_json(args.output / "metrics.json", {"folds": each, "sources": sources, **figures})
     print(f"out of fold: {len(examples)} rows, strict span F1 {figures['span_f1']:.4f}")
     for label, row in figures["per_type"].items():
         print(f"{label:20} {row['f1']:.3f}  {row['spans']:6} spans  {row['groups']:4} templates")

@@ -55,8 +55,8 @@ APART = {
 }
 
 
-def requests(data: Path, task: str) -> list[SourceRequest]:
-    """Return one request a file."""
+def requests(data: Path, task: str, tested: list[str]) -> list[SourceRequest]:
+    """Return one request a file; of the files named in `tested`, test rows alone."""
     folder = data / task
     files = sorted({f for pattern in TRAINED_ON[task] for f in folder.glob(f"{pattern}.jsonl")})
     columns = {"kind": "strict"} if task == "jailbreak" else {}
@@ -64,6 +64,8 @@ def requests(data: Path, task: str) -> list[SourceRequest]:
     for file in files:
         apart = APART.get(task, {}).get(file.stem)
         splits = {**SPLITS, "ood": apart or "drop"}
+        if file.stem in tested:
+            splits |= {"train": "drop", "validation": "drop"}
         made.append(
             SourceRequest(
                 path=str(file), columns=columns, split_field="split_hint", split_map=splits,
@@ -112,6 +114,9 @@ def main() -> None:
         "--starter", type=int, help="add so many rows of the starter corpus to train"
     )
     parser.add_argument("--in-part", choices=IN_PART, help="add the rows of this file to train")
+    parser.add_argument(
+        "--test-only", action="append", default=[], help="file of which only test rows are taken"
+    )
     parser.add_argument("--ood", action="append", default=[], help="file whose rows are kept out")
     parser.add_argument("--prepare", action="append", default=[], help="preparing option KEY=VALUE")
     parser.add_argument("--set", action="append", default=[], help="training option KEY=VALUE")
@@ -124,7 +129,7 @@ def main() -> None:
     if not is_prepared(place):
         wanted = [
             request
-            for request in requests(args.data, args.task)
+            for request in requests(args.data, args.task, args.test_only)
             if has_rows(
                 Path(request.path or ""), {k for k, v in request.split_map.items() if v != "drop"}
             )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pointsman.core.types import SPLITS, Example
+from pointsman.data.conventions import find_conventions
 from pointsman.data.dedupe import drop_duplicates
 from pointsman.data.findings import find_findings
 from pointsman.data.languages import count_languages
@@ -100,6 +101,7 @@ def audit(
         "duplicates": _duplicates(examples, links, data.spec),
         "labels": _labels(data),
         "shortcuts": find_shortcuts(learned, data.spec),
+        "conventions": find_conventions(learned) if data.spec.level == "token" else {},
         "languages": count_languages(learned),
         "lengths": _lengths(learned, token_lengths, max_length),
         "licences": _licences(data.sources),

@@ -183,17 +183,21 @@ def name_groups(examples: Sequence[Example], groups: Sequence[int]) -> list[Exam
     ]
 
 
-def template_of(example: Example) -> str | None:
+def template_of(example: Example, *, named: bool = True) -> str | None:
     """Return what is left of a text when its spans are taken out, or None if that is too little.
 
     Texts that were made from one template differ in their spans alone, whether or not anybody
     says so. What has fewer than three words of its own is no template.
+
+    Args:
+        example: A row of a token task.
+        named: Keep the types of the spans where they stood; else slots are all alike.
     """
     if not example.spans:
         return None
     pieces, position = [], 0
     for span in example.spans:
-        pieces += [example.text[position : span.start], f" [{span.label}] "]
+        pieces += [example.text[position : span.start], f" [{span.label if named else ''}] "]
         position = span.end
     rest = [*pieces[::2], example.text[position:]]
     if len(" ".join(rest).split()) < _TEMPLATE_WORDS:

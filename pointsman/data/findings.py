@@ -9,6 +9,7 @@ SEVERITIES = ("error", "warning", "info")
 RARE = 30  # rows of a label, below which its figures say little
 LEAKAGE = "leakage"
 _EXAMPLES = 3
+_CONTRADICTIONS = 10
 _GAIN = 0.3  # share of the majority's errors that a shortcut takes away
 _AUC = 0.85
 _CUT = 0.05  # share of rows beyond max_length that is worth a warning
@@ -31,6 +32,7 @@ def find_findings(counted: Mapping[str, Any], shown: Show, shown_learned: Show) 
         *_duplicates(counted["duplicates"], shown),
         *_labels(counted["labels"]),
         *_shortcuts(counted["shortcuts"], shown_learned),
+        *_conventions(counted["conventions"], shown_learned),
         *_licences(counted["licences"]),
         *_lengths(counted["lengths"]),
         *_languages(counted["languages"]),
@@ -133,6 +135,26 @@ def _shortcuts(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
             "three words, and hardly any other row does"
         )
         yield _finding("shortcut: prefix", "warning", text, [shown(entry["row"])])
+
+
+def _conventions(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
+    silent: dict[str, list[str]] = {}
+    for entry in found.get("unlabelled", ()):
+        words = f"{entry['label']} (in {entry['share']:.1%} of the other rows)"
+        silent.setdefault(f"{entry['source']}, {entry['rows']} rows,", []).append(words)
+    for source, labels in silent.items():
+        text = (
+            f"{source} never labels {', '.join(labels)}: if it leaves them out, its rows teach "
+            "that they are nothing; name what it labels (annotates), or only test on it"
+        )
+        yield _finding("conventions", "warning", text)
+    for entry in found.get("contradictions", ())[:_CONTRADICTIONS]:
+        text = (
+            f"what {entry['source']} labels {entry['label']} is {entry['other_label']} in "
+            f"{entry['other_source']}, in the same words: {entry['templates']} templates, "
+            f"{entry['rows']} rows"
+        )
+        yield _finding("conventions", "warning", text, [shown(entry["row"])])
 
 
 def _licences(found: Mapping[str, Mapping[str, str]]) -> Iterator[Finding]:
