@@ -16,7 +16,7 @@ from pointsman.data.leakage import Links, count_leakage, find_links, split_by_ro
 from pointsman.data.licences import licence_standing
 from pointsman.data.prepared import SLICES, PreparedData
 from pointsman.data.schema import SLICE
-from pointsman.data.shortcuts import find_shortcuts, labels_of
+from pointsman.data.shortcuts import find_shortcuts, labels_of, one_sided
 from pointsman.tasks.spec import TaskSpec
 
 FORMAT = "pointsman.audit/1"
@@ -100,7 +100,7 @@ def audit(
         "repaired": data.repaired,
         "duplicates": _duplicates(examples, links, data.spec),
         "labels": _labels(data),
-        "shortcuts": find_shortcuts(learned, data.spec),
+        "shortcuts": find_shortcuts(learned, data.spec) | {"one_sided": _one_sided(data, learned)},
         "conventions": find_conventions(learned) if data.spec.level == "token" else {},
         "languages": count_languages(learned),
         "lengths": _lengths(learned, token_lengths, max_length),
@@ -137,6 +137,13 @@ def _slices_near_train(links: Links, names: Sequence[str]) -> dict[str, int]:
         if name.startswith(SLICES) and group in train:
             counts[name.partition("/")[2]] += 1
     return dict(counts)
+
+
+def _one_sided(data: AuditedData, learned: Sequence[Example]) -> list[dict[str, Any]]:
+    if data.spec.level == "token":
+        return []
+    apart = [e for name, rows in data.rows.items() if name.startswith(SLICES) for e in rows]
+    return one_sided(learned, apart)
 
 
 def _duplicates(examples: Sequence[Example], links: Links, spec: TaskSpec) -> dict[str, Any]:

@@ -117,6 +117,13 @@ def _shortcuts(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
             f"rows, and {entry['share_of_all_rows']:.0%} of all rows"
         )
         yield _finding("shortcut: source", "warning", text)
+    for entry in found["one_sided"]:
+        text = (
+            f"all {entry['rows']} rows of {entry['source']} are {entry['label']}, and "
+            f"{entry['apart']} more of it are set apart: what is written as it writes may come to "
+            f"be taken for {entry['label']}"
+        )
+        yield _finding("shortcut: one-sided source", "warning", text)
     source = found["source"]
     if source["gain"] >= _GAIN:
         text = (

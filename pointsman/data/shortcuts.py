@@ -50,6 +50,36 @@ def find_shortcuts(examples: Sequence[Example], spec: TaskSpec) -> dict[str, Any
     }
 
 
+def one_sided(learned: Sequence[Example], apart: Sequence[Example]) -> list[dict[str, Any]]:
+    """Return sources of which all learned rows have one label and other rows are set apart.
+
+    Where the rows of a source that would contradict are left out, its manner of writing comes to
+    stand for the label of those that stay.
+
+    Args:
+        learned: The rows that are trained and tested on.
+        apart: The rows that are reported as slices.
+
+    Returns:
+        `source`, `label`, `rows` that are learned and `apart`, the largest first.
+    """
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in learned:
+        labels[example.source][str(example.label)] += 1
+    left = Counter(example.source for example in apart)
+    found = [
+        {
+            "source": source,
+            "label": next(iter(counts)),
+            "rows": counts.total(),
+            "apart": left[source],
+        }
+        for source, counts in labels.items()
+        if len(counts) == 1 and min(counts.total(), left[source]) >= _FEWEST
+    ]
+    return sorted(found, key=lambda entry: (-entry["rows"], entry["source"]))
+
+
 def owned_labels(sources: Sequence[str], labels: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """Return labels of which one source has at least nine rows in ten, and most rows it has not.
 

@@ -199,6 +199,22 @@ def test_a_label_readable_from_a_prefix():
     assert telling_prefixes(texts, mixed) == []
 
 
+def test_a_source_whose_other_rows_are_set_apart_is_one_sided():
+    parts = healthy()
+    parts["train"] += rows(40, source="game", seed=5)
+    parts["slices/harmful"] = rows(30, "math", source="game", seed=6)
+    found = found_in(parts)
+    assert found["shortcuts"]["one_sided"] == [
+        {"source": "game", "label": "law", "rows": 40, "apart": 30}
+    ]
+    assert "shortcut: one-sided source" in checks(found, "warning")
+
+    parts["test"] += rows(1, "math", source="game", seed=7)  # it has both labels now
+    assert found_in(parts)["shortcuts"]["one_sided"] == []
+    few = healthy() | {"slices/harmful": rows(19, "math", source="", seed=6)}
+    assert found_in(few)["shortcuts"]["one_sided"] == []
+
+
 def test_shortcuts_of_a_token_task_are_in_whether_there_are_spans():
     with_names = [pii(f"{row.text} NAME") for row in rows(30)]
     without = [Example(row.text, source="clean") for row in rows(30, "math")]
@@ -393,3 +409,16 @@ def test_the_audit_finds_that_stemez_owns_engineering(shared_data):
     found = audit(AuditedData.from_examples(TASKS["category"], examples, OPEN), shown=str)
     (entry,) = (x for x in found["shortcuts"]["owned"] if x["label"] == "engineering")
     assert "stemez" in entry["source"] and entry["share"] == pytest.approx(0.93, abs=0.01)
+
+
+def test_the_audit_finds_that_wildguard_is_benign_without_its_harmful_rows(shared_data):
+    request = SourceRequest(
+        path=str(shared_data / "jailbreak" / "wildguard_train_sample.jsonl"),
+        columns={"kind": "strict"},
+    )
+    loaded = load_source(request, JAILBREAK).examples
+    assert {e.kind for e in loaded} == {"benign", "harmful"}
+    parts = {"train": [e for e in loaded if e.kind == "benign"]}
+    parts["slices/harmful"] = [e for e in loaded if e.kind == "harmful"]
+    (entry,) = found_in(parts, spec=JAILBREAK)["shortcuts"]["one_sided"]
+    assert entry["label"] == "benign" and entry["rows"] > 1500 and entry["apart"] > 1500
