@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 from pointsman.core.types import Example
@@ -76,8 +77,7 @@ def contradictions(examples: Sequence[Example]) -> list[dict[str, Any]]:
         usual = {
             source: labels for source, counts in by_source.items() if (labels := _usual(counts))
         }
-        names = sorted(usual)
-        for one, other in ((a, b) for i, a in enumerate(names) for b in names[i + 1 :]):
+        for one, other in combinations(sorted(usual), 2):
             slots = zip(usual[one], usual[other], strict=True)
             differing = {pair for pair in slots if pair[0] != pair[1]}
             rows = by_source[one].total() + by_source[other].total()
