@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from pointsman.core.config import apply_overrides
@@ -55,7 +56,7 @@ APART = {
 }
 
 
-def requests(data: Path, task: str, tested: list[str]) -> list[SourceRequest]:
+def requests(data: Path, task: str, tested: Sequence[str] = ()) -> list[SourceRequest]:
     """Return one request a file; of the files named in `tested`, test rows alone."""
     folder = data / task
     files = sorted({f for pattern in TRAINED_ON[task] for f in folder.glob(f"{pattern}.jsonl")})

@@ -49,9 +49,12 @@ class Pipelines:
         singles: The models by task.
         dtype: `float32` or `bfloat16`.
         threads: Threads of torch.
+        device: Where they compute.
     """
 
-    def __init__(self, singles: Mapping[str, Path], dtype: str, threads: int) -> None:
+    def __init__(
+        self, singles: Mapping[str, Path], dtype: str, threads: int, device: str = "cpu"
+    ) -> None:
         import torch
         from transformers import pipeline
 
@@ -65,7 +68,7 @@ class Pipelines:
                 more: dict[str, Any] = {"aggregation_strategy": "simple"} if token else {}
                 kind: Any = "token-classification" if token else "text-classification"
                 self._pipes[name] = pipeline(
-                    kind, model=str(place), dtype=getattr(torch, dtype), device="cpu", **more
+                    kind, model=str(place), dtype=getattr(torch, dtype), device=device, **more
                 )
                 self._pipes[name].tokenizer.model_max_length = 512  # beyond it, texts are cut off
         self._token = {name for name, pipe in self._pipes.items() if "token" in pipe.task}

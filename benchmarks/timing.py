@@ -130,6 +130,7 @@ def machine(threads: int) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "features": _features(),
         "memory_gib": _memory_gib(),
+        "gpu": _gpu(),
         "threads": threads,
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
@@ -142,8 +143,9 @@ def machine_line(facts: Mapping[str, Any]) -> str:
     """Return the machine in one line, as the pages write it."""
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     features = ", ".join(facts["features"]) or "no AVX-512, no AMX"
+    gpu = f", {facts['gpu']}" if facts.get("gpu") else ""
     return (
-        f"{facts['cores']} cores of {facts['cpu']} ({features}), {facts['memory_gib']} GiB, "
+        f"{facts['cores']} cores of {facts['cpu']} ({features}), {facts['memory_gib']} GiB{gpu}, "
         f"{facts['threads']} threads, load {facts['load']} at the start; "
         f"Python {facts['python']}, {versions}; {facts['date']}"
     )
@@ -173,6 +175,11 @@ def _memory_gib() -> int:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     except (ValueError, OSError):
         return 0
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None
 
 
 def _version(name: str) -> str | None:

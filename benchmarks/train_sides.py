@@ -99,6 +99,10 @@ class Clock:
     def _after(self, optimiser: Any, args: Any, keywords: Any) -> None:
         self._made += 1
         if self._made == self._steps:
+            import torch
+
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()  # a GPU is told what to do, and does it later
             self.seconds = time.perf_counter() - self._begun
             raise Finished
 
@@ -150,11 +154,15 @@ def make_bench(place: Path, backbone: Backbone, count: int, seed: int) -> Bench:
     encoder = TextEncoder.from_backbone(backbone.path, lines=data.spec.level == "token")
     split = encode_split(data.spec, encoder, data.train, every_window=False)
     lengths = [len(row.input_ids) for row in split.rows]
-    chosen = draw_sample(lengths, count, seed)
-    return Bench(
-        data, backbone, [split.rows[i] for i in chosen],
-        [split.examples[i].text for i in chosen], lengths, {},
-    )  # fmt: skip
+    chosen = [split.rows[i] for i in draw_sample(lengths, count, seed)]
+    texts = {  # a text may have given several rows
+        id(window.input_ids): example.text[
+            slice(window.offsets[0][0], window.offsets[-1][1]) if window.offsets else slice(0)
+        ]
+        for example, windows in zip(split.examples, split.windows, strict=True)
+        for window in windows
+    }
+    return Bench(data, backbone, chosen, [texts[id(row.input_ids)] for row in chosen], lengths, {})
 
 
 def draw_sample(lengths: Sequence[int], count: int, seed: int, batch: int = 32) -> list[int]:
@@ -308,6 +316,7 @@ def plain_trainer(
     model: Any, rows: Any, collator: Any, place: Path, *, seed: int = 0, epochs: float = 1.0
 ) -> Any:
     """Return transformers' Trainer with the document's hyperparameters."""
+    import torch
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     steps = int(-(-len(rows) // PLAIN_BATCH) * epochs)
@@ -315,7 +324,8 @@ def plain_trainer(
         output_dir=str(place), num_train_epochs=epochs, per_device_train_batch_size=PLAIN_BATCH,
         learning_rate=DOCUMENT["learning_rate"], weight_decay=DOCUMENT["weight_decay"],
         warmup_steps=int(steps * DOCUMENT["warmup_ratio"]), eval_strategy="no", save_strategy="no",
-        report_to=[], remove_unused_columns=False, disable_tqdm=True, use_cpu=True, seed=seed,
+        report_to=[], remove_unused_columns=False, disable_tqdm=True, seed=seed,
+        use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False, logging_steps=10**9,
     )  # fmt: skip
     trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)

@@ -74,13 +74,16 @@ def sides_of(bench: Bench, ours: Measures, *, ablation: bool) -> dict[str, Calla
 
 def default_measures(bench: Bench) -> Measures:
     """Return what `pointsman train` does on this machine, by its own preset."""
+    import torch
+
     from pointsman.training.precision import choose_precision
 
     rows = len(bench.data.train)
     options = resolve(TrainOptions(), rows=rows, parameters=_parameters(bench))
     precision = choose_precision("auto").name
+    kernels = precision == "bf16" and not torch.cuda.is_available()
     return Measures(
-        precision, precision == "bf16", options.length_grouped, options.batch_size or PLAIN_BATCH,
+        precision, kernels, options.length_grouped, options.batch_size or PLAIN_BATCH,
         options.network.attention_dropout == 0.0,
     )  # fmt: skip
 

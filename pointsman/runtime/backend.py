@@ -97,7 +97,7 @@ def load_backend(name: str, path: Path, meta: Meta, *, threads: int | None = Non
             return _load_torch(path, meta, threads, asked=False)
         return load_export(path, entry, meta, threads=threads)
     if library == TORCH:
-        return _load_torch(path, meta, threads)
+        return _load_torch(path, meta, threads, precision=precision or "fp32")
     entry = _asked(path, library, precision, meta)
     if not _installed(library):
         raise PointsmanError(
@@ -195,7 +195,7 @@ def _check_name(name: str, library: str, precision: str) -> None:
             got=repr(name),
             fix="name the library, too, as in 'onnxruntime fp32'",
         )
-    precisions = ("fp32",) if library == TORCH else PRECISIONS
+    precisions = ("bf16", "fp32") if library == TORCH else PRECISIONS
     if precision and precision not in precisions:
         raise ConfigError(f"unknown precision in {name!r}", fix=suggest(precision, precisions))
 
@@ -254,7 +254,14 @@ def _without_blessing(entries: Sequence[ExportEntry]) -> str:
     return "; ".join(f"{what}: {', '.join(names)}" for what, names in kinds if names)
 
 
-def _load_torch(path: Path, meta: Meta, threads: int | None, *, asked: bool = True) -> Backend:
+def _load_torch(
+    path: Path,
+    meta: Meta,
+    threads: int | None,
+    *,
+    asked: bool = True,
+    precision: str = "fp32",
+) -> Backend:
     """Load torch, asked for by its name or because nothing else can answer."""
     try:
         from pointsman.runtime.torch_backend import TorchBackend
@@ -271,5 +278,5 @@ def _load_torch(path: Path, meta: Meta, threads: int | None, *, asked: bool = Tr
             "torch and transformers, to answer", got=f"{error}; {why}", fix=fix
         ) from error
     if isinstance(meta, SharedMeta):
-        return TorchSharedBackend(path, meta, threads=threads)
-    return TorchBackend(path, meta, threads=threads)
+        return TorchSharedBackend(path, meta, precision=precision, threads=threads)
+    return TorchBackend(path, meta, precision=precision, threads=threads)

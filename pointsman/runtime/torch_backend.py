@@ -15,23 +15,28 @@ from pointsman.core.errors import BundleError
 from pointsman.models.network import load_network
 from pointsman.runtime.padding import Padder
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 class TorchBackend:
-    """A bundle's network in fp32 on the CPU, or on a GPU if there is one.
+    """A bundle's network on the CPU, or on a GPU if there is one.
 
     Args:
         path: The bundle.
         meta: What it says of itself.
+        precision: `fp32`, or `bf16`, in which decisions may differ: nothing has proven it.
         threads: How many threads compute, in this whole process; torch's own when not given.
 
     Raises:
         BundleError: If weights, configuration and metadata do not fit each other.
     """
 
-    name = "torch fp32"
     digest = ""  # the bundle's metadata has that of its weights
 
-    def __init__(self, path: Path, meta: BundleMeta, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, meta: BundleMeta, *, precision: str = "fp32", threads: int | None = None
+    ) -> None:
+        self.name = f"torch {precision}"
         if threads is not None:
             torch.set_num_threads(threads)
         try:
@@ -47,7 +52,7 @@ class TorchBackend:
                 fix="copy the bundle again, or pack it again",
             )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model = model.to(self._device)
+        self._model = model.to(self._device, DTYPES[precision])
         self._pad = Padder(model.config.pad_token_id or 0)
         self.heads = (meta.task.name,)
 

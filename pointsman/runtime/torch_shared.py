@@ -13,15 +13,18 @@ from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import BundleError
 from pointsman.models.shared import load_shared
 from pointsman.runtime.padding import Padder
+from pointsman.runtime.torch_backend import DTYPES
 
 
 class TorchSharedBackend:
-    """A shared bundle's network in fp32 on the CPU, or on a GPU if there is one."""
+    """A shared bundle's network on the CPU, or on a GPU if there is one; see `TorchBackend`."""
 
-    name = "torch fp32"
     digest = ""  # the bundle's metadata has that of its weights
 
-    def __init__(self, path: Path, meta: SharedMeta, *, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, meta: SharedMeta, *, precision: str = "fp32", threads: int | None = None
+    ) -> None:
+        self.name = f"torch {precision}"
         if threads is not None:
             torch.set_num_threads(threads)
         try:
@@ -31,7 +34,7 @@ class TorchSharedBackend:
                 f"{path}: weights that fit its configuration", got=error, fix="pack it again"
             ) from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = network.to(self._device)
+        self._network = network.to(self._device, DTYPES[precision])
         self._pad = Padder(network.config.pad_token_id or 0)
         self.heads = tuple(meta.heads)
 

@@ -118,7 +118,7 @@ def test_a_predictor_names_the_export_that_computes(own):
     [
         ("onnxrun", "did you mean 'onnxruntime'"),
         ("openvino int4", "unknown precision"),
-        ("torch bf16", "fp32"),
+        ("torch int8", "unknown precision"),
         ("auto fp32", "auto alone"),
         ("auto-nonsense", "name the library, too"),
     ],

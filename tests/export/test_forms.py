@@ -46,6 +46,18 @@ def test_onnx_gives_the_logits_of_torch(request, exported, kind):
             assert np.abs(alone[: len(other)] - other).max() < 1e-4  # company changes nothing
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_torch_answers_in_bf16_when_asked(exported, kind):
+    path = exported(kind)
+    meta = read_any(path)
+    wide, narrow = (load_backend(name, path, meta) for name in ("torch", "torch-bf16"))
+    assert narrow.name == "torch bf16"
+    rows = rows_of([12])
+    one, other = logits(wide, rows), logits(narrow, rows)
+    assert other.dtype == np.float32
+    assert 0 < np.abs(one - other).max() < 0.03 * np.abs(one).max()
+
+
 def test_a_graph_has_two_inputs_and_one_output(exported):
     import onnxruntime as ort
 
