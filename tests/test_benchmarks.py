@@ -1,5 +1,6 @@
 """The speed benchmarks: what they share is right, and each command on their page can be given."""
 
+import functools
 import importlib
 import json
 import re
@@ -123,3 +124,18 @@ def test_the_chores_of_the_page_are_in_the_makefile():
     chores = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {name for call in re.findall(r"make ([a-z]+)", PAGE) for name in [call]}
     assert {"bench", "latency"} <= named <= chores
+
+
+def test_a_sample_may_hold_several_windows_of_a_text(module, demo, backbones, monkeypatch):
+    from pointsman.data.encode import TextEncoder
+    from pointsman.models.weights import find_backbone
+
+    short = functools.partial(TextEncoder.from_backbone, max_length=12)
+    sides = module("train_sides")
+    monkeypatch.setattr(sides.TextEncoder, "from_backbone", short)
+    bench = sides.make_bench(
+        demo / "run" / "jailbreak" / "data", find_backbone(str(backbones["bert"])), 10**6, 0
+    )
+    assert len(bench.rows) == len(bench.texts) > len(bench.data.train)
+    whole = [example.text for example in bench.data.train]
+    assert all(any(text in one for one in whole) for text in bench.texts)
