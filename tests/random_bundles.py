@@ -106,13 +106,15 @@ def export_onnx(path: Path) -> ExportEntry:
     """Put the fp32 ONNX form into a bundle, unproven: proving it is what the tests do."""
     from pointsman.bundle.exports import add_export, new_export
     from pointsman.bundle.layout import WEIGHTS, read_any
-    from pointsman.export.onnx import MODEL, OPSET, write_onnx
+    from pointsman.export.onnx import MODEL, OPSET, write_head_graphs, write_onnx
     from pointsman.models.graph import load_graph
 
     meta = read_any(path)
     module, outputs = load_graph(path, meta)
     with new_export(path, "onnx", "fp32") as place:
         write_onnx(module, list(outputs.values()), place / MODEL)
+        if isinstance(meta, SharedMeta):  # whose heads have a layer of their own
+            write_head_graphs(place / MODEL, outputs)
     entry = ExportEntry(
         target="onnx", precision="fp32", files={}, opset=OPSET, outputs=outputs,
         weights=meta.files[WEIGHTS], blessed=False, forced=True,

@@ -88,6 +88,11 @@ def outdated_exports(path: Path, meta: BundleMeta | SharedMeta) -> list[ExportEn
     return [e for e in read_exports(path) if e.blessed and not e.is_blessed_at(point)]
 
 
+def head_graph(head: str) -> str:
+    """Return the name of the ONNX file that holds what one head of several needs, and no more."""
+    return f"head-{head}.onnx"
+
+
 def directory_name(target: str, precision: str) -> str:
     """Return the name of an export's directory below `export/`."""
     return f"{target}-{precision}"

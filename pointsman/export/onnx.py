@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pointsman.bundle.exports import head_graph
 from pointsman.core.files import storage_errors
 
 if TYPE_CHECKING:
@@ -50,6 +51,31 @@ def write_onnx(module: nn.Module, outputs: Sequence[str], file: Path) -> None:
             external_data=False,
             verbose=False,
         )
+
+
+def write_head_graphs(file: Path, outputs: Mapping[str, str]) -> None:
+    """Write what each head needs of a graph beside it, over the same weights.
+
+    onnxruntime computes a whole graph whatever is asked for, so a head alone needs a graph of its
+    own. The weights move out of the graph into one file that all of them read.
+
+    Args:
+        file: The graph of all heads, its weights inside.
+        outputs: Name of its output of each head.
+
+    Raises:
+        StorageError: If the disk is full or read-only.
+    """
+    import onnx
+    from onnx.utils import Extractor
+
+    weights = file.with_name(f"{file.name}.data")
+    with storage_errors(file):
+        onnx.save(onnx.load(file), file, save_as_external_data=True, location=weights.name)
+        weights.chmod(file.stat().st_mode)  # the library leaves it to its owner alone
+        whole = Extractor(onnx.load(file, load_external_data=False))
+        for head, output in outputs.items():
+            onnx.save(whole.extract_model(list(INPUTS), [output]), file.with_name(head_graph(head)))
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.bundle.network_config import pad_id_of
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, DataError, ExportError
+from pointsman.core.files import read_json
 from pointsman.core.types import Example, Prediction
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import PreparedData, is_prepared, load_prepared
@@ -36,7 +37,7 @@ from pointsman.export.bless import (
     prove,
 )
 from pointsman.export.onnx import MODEL as ONNX_MODEL
-from pointsman.export.onnx import OPSET, write_onnx
+from pointsman.export.onnx import OPSET, write_head_graphs, write_onnx
 from pointsman.export.openvino import write_openvino, write_openvino_int8
 from pointsman.export.quantise import Search, parts_of, search, write_onnx_int8
 from pointsman.runtime.backend import Backend, load_backend, open_export
@@ -316,13 +317,22 @@ class _NotBlessedError(Exception):
 
 def _write(job: Job, target: str, precision: str, place: Path) -> Search | None:
     """Write one form into a directory, and say what int8 left in higher precision."""
+    found = None
     if precision == "int8":
-        return _quantise(job, target, place)
-    if target == "onnx":
+        found = _quantise(job, target, place)
+    elif target == "onnx":
         (place / ONNX_MODEL).write_bytes(job.graph.read_bytes())
     else:
         write_openvino(job.graph, place)
-    return None
+    if target == "onnx" and _heads_have_layers(job):
+        write_head_graphs(place / ONNX_MODEL, job.outputs)
+    return found
+
+
+def _heads_have_layers(job: Job) -> bool:
+    """Say whether heads compute more than a head's own few products."""
+    layers = int(read_json(job.path / "config.json")["num_hidden_layers"])
+    return isinstance(job.meta, SharedMeta) and job.meta.trunk_layers < layers
 
 
 def _quantise(job: Job, target: str, place: Path) -> Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from pointsman.bundle.exports import head_graph
 from pointsman.core.errors import BundleError, PointsmanError, batch_too_large, is_out_of_memory
 from pointsman.runtime.padding import Padder
 
@@ -16,10 +18,12 @@ MODEL = "model.onnx"
 
 
 class OnnxBackend:
-    """A session of onnxruntime on the CPU.
+    """Sessions of onnxruntime on the CPU.
 
-    It computes the whole graph whatever is asked for: choosing among heads saves nothing here. Only
-    builds of onnxruntime for training leave out what leads to no output that was asked for.
+    A session computes its whole graph whatever is asked for: only builds of onnxruntime for
+    training leave out what leads to no output. So where heads have layers of their own, an export
+    holds a graph for each head alone beside that of all; a session is opened when it is first
+    needed.
 
     Args:
         place: Directory of the export.
@@ -49,17 +53,35 @@ class OnnxBackend:
         self.digest = digest
         self._outputs = dict(outputs)
         self._pad = Padder(pad_id)
+        self._place = place
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        self._alone = {head for head in self.heads if (place / head_graph(head)).is_file()}
+        if not self._alone:
+            self._session(self.heads)
+
+    def _session(self, heads: Sequence[str]) -> ort.InferenceSession:
+        """Return the session that computes the least of what some heads need."""
+        alone = len(heads) == 1 and heads[0] in self._alone
+        name = head_graph(heads[0]) if alone else MODEL
+        with self._lock:
+            if name not in self._sessions:
+                self._sessions[name] = self._open(self._place / name)
+            return self._sessions[name]
+
+    def _open(self, file: Path) -> ort.InferenceSession:
         try:
-            self._session = ort.InferenceSession(
-                str(place / MODEL), _options(threads), providers=["CPUExecutionProvider"]
+            return ort.InferenceSession(
+                str(file), _options(self._threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime raises kinds of its own that share no base
             if is_out_of_memory(error):
                 raise PointsmanError(
-                    f"memory for {place / MODEL}", got=type(error).__name__, fix="free memory"
+                    f"memory for {file}", got=type(error).__name__, fix="free memory"
                 ) from error
             raise BundleError(
-                f"{place}: a graph that onnxruntime can load",
+                f"{file.parent}: a graph that onnxruntime can load",
                 got=type(error).__name__,
                 fix="export it again, or upgrade onnxruntime",
             ) from error
@@ -76,7 +98,7 @@ class OnnxBackend:
         names = [self._outputs[head] for head in heads]
         feeds = {"input_ids": ids, "attention_mask": mask}
         try:
-            found = self._session.run(names, feeds)
+            found = self._session(heads).run(names, feeds)
         except Exception as error:  # as above
             longest = max(len(row) for row in batch)
             if is_out_of_memory(error):

@@ -64,7 +64,7 @@ class SharedPredictor:
         Args:
             texts: Any texts; long ones are read window by window, none is cut off.
             heads: Which heads answer; all when not given. Torch and OpenVINO do not compute the
-                others; onnxruntime does, and takes as long as for all.
+                others; onnxruntime computes all of them or one alone.
             progress: Called with the number of texts that each batch finished.
 
         Raises:

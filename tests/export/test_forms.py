@@ -1,11 +1,14 @@
 """Every export answers as torch does, at any length, in any company."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from pointsman import load
 from pointsman.bundle.exports import read_exports
 from pointsman.bundle.layout import read_any
+from pointsman.core.errors import BundleError
 from pointsman.pipeline.export import export_bundle
 from pointsman.runtime.backend import load_backend
 from pointsman.tasks.intent import INTENT
@@ -119,6 +122,35 @@ def test_one_graph_answers_for_several_heads(several, name):
     assert {e.name: e.outputs for e in read_exports(several)} == dict.fromkeys(
         ["onnx-fp32", "openvino-fp32"], {head: head for head in other.heads}
     )
+
+
+def test_onnxruntime_computes_one_head_alone_without_the_layers_of_the_others(several):
+    import onnx
+
+    place = several / "export" / "onnx-fp32"
+    names = {f"head-{head}.onnx" for head in ("intent", "pii", "jailbreak")}
+    assert {file.name for file in place.iterdir()} == {"model.onnx", "model.onnx.data", *names}
+    whole = onnx.load(place / "model.onnx", load_external_data=False).graph
+    for name in names:
+        part = onnx.load(place / name, load_external_data=False).graph
+        assert len(part.output) == 1 and len(part.initializer) < 0.7 * len(whole.initializer)
+        inside = sum(len(tensor.raw_data) for tensor in part.initializer)
+        assert inside < 0.05 * (place / "model.onnx.data").stat().st_size
+    assert len({file.stat().st_mode for file in place.iterdir()}) == 1
+
+    backend = load_backend("onnxruntime fp32", several, read_any(several))
+    backend.run(rows_of([9]), ("pii",))
+    assert set(backend._sessions) == {"head-pii.onnx"}  # nothing else was loaded
+    backend.run(rows_of([9]), ("intent", "pii"))
+    assert set(backend._sessions) == {"head-pii.onnx", "model.onnx"}
+
+
+def test_a_graph_for_one_head_is_checked_as_all_files_are(several, tmp_path):
+    copy = tmp_path / "bundle"
+    shutil.copytree(several, copy)
+    (copy / "export" / "onnx-fp32" / "head-pii.onnx").write_bytes(b"")
+    with pytest.raises(BundleError):
+        load(copy, backend="onnxruntime")
 
 
 def test_a_shared_predictor_answers_from_an_export(several):
