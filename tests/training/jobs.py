@@ -81,19 +81,24 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def train_until(job: trainer.Job, step: int, *, kill: bool = False) -> None:
+def trained_with(job: trainer.Job, callback: TrainerCallback) -> trainer.Outcome:
+    """Train with one callback more."""
     build = trainer._trainer
 
-    def stopping(job):
+    def watched(job):
         built = build(job)
-        built.add_callback(StopAt(step, kill=kill))
+        built.add_callback(callback)
         return built
 
-    trainer._trainer = stopping
+    trainer._trainer = watched
     try:
-        trainer.train(job)
+        return trainer.train(job)
     finally:
         trainer._trainer = build
+
+
+def train_until(job: trainer.Job, step: int, *, kill: bool = False) -> None:
+    trained_with(job, StopAt(step, kill=kill))
 
 
 if __name__ == "__main__":
