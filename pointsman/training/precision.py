@@ -42,4 +42,6 @@ def choose_precision(wanted: str) -> Precision:
         return Precision("fp16", f"{torch.cuda.get_device_name()} has no bf16")
     if torch.cpu._is_amx_tile_supported():
         return Precision("bf16", "the CPU has AMX")
-    return Precision("fp32", "no GPU, and the CPU has no AMX")
+    if torch.cpu._is_avx512_bf16_supported():
+        return Precision("bf16", "the CPU has AVX-512 BF16")
+    return Precision("fp32", "no GPU, and a CPU without AMX or AVX-512 BF16")
