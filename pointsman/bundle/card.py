@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pointsman.bundle.doubts import doubts
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 
 
@@ -15,6 +16,7 @@ def write_card(meta: BundleMeta) -> str:
         f"# {meta.task.title} classifier\n\n{meta.task.question}\n",
         _labels(meta),
         _figures(meta),
+        _operating_point(meta),
         _cost(meta.cost) if meta.cost else "",
         _sources(meta.provenance.get("data", {})),
         _audit(meta.provenance),
@@ -34,7 +36,12 @@ def write_shared_card(meta: SharedMeta) -> str:
         _cost(meta.cost) if meta.cost else "",
     ]
     for name, head in meta.heads.items():
-        own = (_labels(head), _figures(head), _sources(head.provenance.get("data", {})))
+        own = (
+            _labels(head),
+            _figures(head),
+            _operating_point(head),
+            _sources(head.provenance.get("data", {})),
+        )
         parts.append(f"# {name}: {head.task.title}\n\n{head.task.question}\n")
         parts += [_deeper(text) for text in (*own, _audit(head.provenance))]
     parts.append(_use_shared(meta))
@@ -87,6 +94,23 @@ def _figures(meta: BundleMeta) -> str:
         return "## Figures\n\nNot evaluated yet.\n"
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
     return f"## Figures on the test split\n\n| metric | value |\n| --- | --- |\n{rows}\n"
+
+
+def _operating_point(meta: BundleMeta) -> str:
+    """Return the rule behind the thresholds, and what is to be doubted of it."""
+    point = meta.operating_point
+    if not point.get("rule"):
+        return ""
+    where = point.get("chosen_on", {})
+    rows = f" on {where['rows']:,} rows of {where['data']}" if where else ""
+    lines = [f"Rule `{point['rule']}`, chosen{rows}; temperature {meta.temperature:.4g}."]
+    lines += [f"- `{label}` from {value:.4f}" for label, value in meta.thresholds.items()]
+    if meta.abstain_below:
+        lines.append(f"- unsure below {meta.abstain_below:.4f}")
+    lines += [f"\n**{words}**" for words in doubts(point)]
+    if point.get("note"):
+        lines.append(f"\n{point['note']}.")
+    return "## Operating point\n\n" + "\n".join(lines) + "\n"
 
 
 def _cost(cost: Cost) -> str:

@@ -20,9 +20,9 @@ def calibrate_cli(
     ),
     at: str | None = typer.Option(
         None,
-        help="What to reach: fpr=0.01, precision=0.9, cost=20:1 or risk=0.01@0.95 of a detector; "
-        "accuracy=0.95 or coverage=0.9 of one label among several; f1 or precision=0.9 of spans. "
-        "The task's own when not given.",
+        help="What to reach: fpr=0.01, recall=0.95, precision=0.9, cost=20:1 or risk=0.01@0.95 of "
+        "a detector; accuracy=0.95 or coverage=0.9 of one label among several; f1 or precision=0.9 "
+        "of spans. The task's own when not given.",
     ),
     head: str | None = typer.Option(
         None, help="Which head of a shared bundle; that of prepared data when not given."

@@ -46,4 +46,6 @@ def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object
 
 
 def _cell(value: object) -> str:
+    if value is None:
+        return ""
     return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pointsman.bundle.doubts import doubts
 from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import BundleMeta
 from pointsman.cli.console import say, show_table
@@ -55,21 +56,46 @@ def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
         if key in figures:
             header = (what, "rows", "figure", "value", "95% interval")
             show_table("", header, [_part(name, row) for name, row in figures[key].items()])
+    _show_at_threshold(figures.get("perturbations", {}))
     if "postprocess" in figures:
         effect = figures["postprocess"]
         rows = [(title(k), effect["without"].get(k), v) for k, v in effect["with"].items()]
         show_table("Post-processing", ("metric", "without", "with"), rows)
+    for words in doubts_of(figures):
+        say(words)
 
 
-def _part(name: str, row: dict[str, Any]) -> tuple[object, ...]:
+def doubts_of(figures: Mapping[str, Any]) -> list[str]:
+    """Return what the figures of an evaluation leave in doubt, as sentences."""
+    from pointsman.evaluation.wording import calibration_note
+
+    found = doubts(figures.get("operating_point", {}))
+    note = calibration_note(figures.get("calibration", {}))
+    return found if note is None else [*found, note.text]
+
+
+def _show_at_threshold(perturbations: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what a detector does with perturbed texts at its threshold, if that was measured."""
+    from pointsman.evaluation.sections import threshold_table
+
+    found = threshold_table(perturbations)
+    if found is not None:
+        show_table(f"Perturbed texts: {found.caption.lower()}", found.header, found.rows)
+
+
+def _part(name: str, row: Mapping[str, Any]) -> tuple[object, ...]:
+    from pointsman.evaluation.account import ends
     from pointsman.evaluation.report import title
 
-    interval = f"{row['interval']['low']:.4f} to {row['interval']['high']:.4f}"
-    return name, row["rows"], title(row["metric"]), row["value"], interval
+    return name, row["rows"], title(row["metric"]), row["value"], ends(row["interval"])
 
 
 def show_operating_point(before: BundleMeta, after: BundleMeta) -> None:
     """Print temperature and thresholds before and after, and what the new ones give."""
+    from pointsman.evaluation.account import ends
+    from pointsman.evaluation.point import rates_of
+    from pointsman.evaluation.sections import type_points
+
     rows: list[tuple[object, ...]] = [("temperature", before.temperature, after.temperature)]
     labels = [x for x in after.task.labels if x in after.thresholds or x in before.thresholds]
     rows += [
@@ -81,13 +107,15 @@ def show_operating_point(before: BundleMeta, after: BundleMeta) -> None:
     point = after.operating_point
     show_table(f"{after.task.title}: {point['rule']}", ("", "before", "after"), rows)
     given = [
-        (name.replace("_", " "), rate["value"], rate.get("low", "-"), rate.get("high", "-"))
-        for name, rate in point["validation"].items()
+        (name.replace("_", " "), rate["value"], ends(rate))
+        for name, rate in rates_of(point["validation"]).items()
     ]
-    show_table(
-        f"On the {point['chosen_on']['rows']:,} rows that chose it",
-        ("figure", "value", "from", "to"),
-        given,
-    )
+    caption = f"On the {point['chosen_on']['rows']:,} rows that chose it"
+    show_table(caption, ("figure", "value", "95% interval"), given)
+    types = type_points(point, "validation")
+    if types is not None:
+        show_table(types.caption, types.header, types.rows)
+    for words in doubts(point):
+        say(words)
     if point["note"]:
         say(point["note"])

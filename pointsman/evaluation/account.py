@@ -101,5 +101,10 @@ def ends(value: Any) -> str:
     low, high = number(value.get("low")), number(value.get("high"))
     if low is None or high is None:
         return ""
-    few = f" (only {value['groups']} groups)" if value.get("few") else ""
-    return f"{low:.4f} to {high:.4f}{few}"
+    marks = ["exact"] if value.get("exact") else []
+    marks += [_count(value["groups"])] if value.get("few") else []
+    return f"{low:.4f} to {high:.4f}" + (f" ({'; '.join(marks)})" if marks else "")
+
+
+def _count(groups: int) -> str:
+    return {0: "no group", 1: "only 1 group"}.get(groups, f"only {groups} groups")

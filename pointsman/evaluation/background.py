@@ -13,6 +13,10 @@ MASKED = "Masked: marked spans, e-mail addresses, long numbers. Names in other t
 REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
 
 
+# What of a bundle's provenance has tables of its own, or is told by the audit.
+_TOLD = frozenset({"backbone", "data", "encoding", "audit", "allowed"})
+
+
 def background_sections(account: Account) -> list[Section]:
     """Return the sections that follow the figures; those without content are left out."""
     builders = (_training, _postprocess, _audit, _errors, _mistakes, _cost, _provenance)
@@ -67,7 +71,8 @@ def _change(name: str, without: float, with_it: float) -> tuple[Cell, ...]:
 
 
 def _audit(account: Account) -> Section | None:
-    audit = account.figures.get("audit")
+    kept = account.meta.provenance
+    audit = account.figures.get("audit") or kept.get("audit")
     if not audit:
         return None
     named = {
@@ -85,11 +90,30 @@ def _audit(account: Account) -> Section | None:
     if audit.get("non_commercial"):
         names = ", ".join(map(str, audit["non_commercial"]))
         notes.insert(0, Note(f"Not for commercial use, or of unknown licence: {names}.", "warn"))
+    leaking = kept.get("allowed", {}).get("leakage")
+    if leaking:
+        words = (
+            f"Trained with known leakage: {leaking:,} rows of validation and test have a relative "
+            "in another split, so the figures are too good."
+        )
+        notes.insert(0, Note(words, "bad"))
     return Section("audit", "Data audit", tuple(tables), tuple(notes))
 
 
 def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    """Return a value as a reader would write it: no brackets, quotes or names of Python."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(held)}" for key, held in value.items() if _says(held))
+    if isinstance(value, list | tuple):
+        between = "; " if any(isinstance(held, Mapping) for held in value) else ", "
+        return between.join(map(_words, value))
+    return str(value)
+
+
+def _says(value: Any) -> bool:
+    return value is not None and value not in ((), [], {}, "")
 
 
 def _errors(account: Account) -> Section | None:
@@ -176,7 +200,7 @@ def _backbone(account: Account) -> Table | None:
     rows = dict(kept.get("backbone", {}))
     if "seed" in kept.get("data", {}):
         rows["seed of the splits"] = kept["data"]["seed"]
-    rows |= _flat({k: v for k, v in kept.items() if k not in ("backbone", "data", "encoding")})
+    rows |= _flat({k: v for k, v in kept.items() if k not in _TOLD})
     return _pairs(("what", "which"), rows, "Model")
 
 
@@ -204,6 +228,6 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{above}{key}.")
-        elif value not in (None, (), []):
+        elif _says(value):
             flat[f"{above}{key}"] = value
     return flat

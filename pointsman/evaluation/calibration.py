@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.types import Example
 from pointsman.data.encode import label_ids, label_tokens
-from pointsman.evaluation.intervals import group_numbers, percentiles
+from pointsman.evaluation.intervals import FEW_GROUPS, group_numbers, percentiles
 from pointsman.runtime.predictor import Reading, token_probabilities
 from pointsman.runtime.windows import merge_sequence, softmax
 from pointsman.tasks.spec import TaskSpec
 
 BINS = 15
+LEAST_IN_BIN = 10  # rows of a bin that is drawn
+HISTOGRAM = 20  # bins of equal width that show where confidences lie
 DRAWS = 300
+FEW_TEXTS = 30  # below so many groups of texts a temperature is a guess
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures beyond these mean that something else is wrong
 _SMALLEST = 1e-12
 
@@ -142,6 +145,27 @@ def fit_temperature(
     return _best_temperature(loss)
 
 
+def lowers_loss(
+    meta: BundleMeta, temperature: float, examples: Sequence[Example], readings: Sequence[Reading]
+) -> bool:
+    """Say whether a temperature makes the true labels likelier than 1 does, as they are served.
+
+    A temperature is fitted to tokens before words pool, and pooling may turn its gain into a loss.
+
+    Args:
+        meta: The bundle; its own temperature does not matter.
+        temperature: What was fitted.
+        examples: The rows that it was fitted on.
+        readings: Logits of their texts.
+    """
+
+    def loss(value: float) -> float:
+        scores = collect_scores(meta.model_copy(update={"temperature": value}), examples, readings)
+        return scores.nll(doubt=_doubt(len(scores.gold)))
+
+    return loss(temperature) < loss(1.0)
+
+
 def _token_nll(
     meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
 ) -> Callable[[float], float]:
@@ -202,12 +226,15 @@ def describe_calibration(scores: Scores, examples: Sequence[Example]) -> dict[st
         examples: The rows they belong to; whole groups are drawn for the interval.
 
     Returns:
-        `ece` with its interval, `brier` and the `reliability` diagram's bins.
+        `ece` with its interval, `brier`, `nll` (in nats), the `reliability` diagram's bins, and a
+        `histogram`: rows by confidence, in 20 bins of equal width.
     """
     return {
         "ece": calibration_error(scores, examples),
         "brier": scores.brier(),
+        "nll": scores.nll(),
         "reliability": reliability(scores),
+        "histogram": np.histogram(scores.confidence, HISTOGRAM, (0, 1))[0].tolist(),
     }
 
 
@@ -314,9 +341,14 @@ def _debiased(bins: _Gaps) -> float:
 
 
 def reliability(scores: Scores, *, bins: int = BINS) -> list[dict[str, float]]:
-    """Return the bins of a reliability diagram: what was claimed, and what came true."""
+    """Return the equal-mass bins of a reliability diagram: what was claimed, and what came true.
+
+    Args:
+        scores: Served probabilities.
+        bins: How many bins, at most; of few rows fewer, so that each holds ten.
+    """
     confidence, right = scores.confidence, scores.right
-    place = _bins(confidence, bins)
+    place = _bins(confidence, max(1, min(bins, len(confidence) // LEAST_IN_BIN)))
     rows = []
     for number in np.unique(place):
         mine = place == number
@@ -337,3 +369,20 @@ def can_calibrate(spec: TaskSpec, examples: Sequence[Example]) -> bool:
     if spec.level == "token":
         return any(example.spans for example in examples)
     return len({example.label for example in examples}) > 1
+
+
+def few_to_calibrate(spec: TaskSpec, examples: Sequence[Example]) -> str:
+    """Say that rows are too few to tell a temperature; nothing where they are enough."""
+    rows, what, needed = list(examples), "texts", FEW_TEXTS
+    if spec.level == "token":
+        rows, what = [e for e in examples if e.spans], "texts with spans"
+    groups = len(set(group_numbers(rows)))
+    if groups >= needed and spec.positive is not None:
+        needed = FEW_GROUPS
+        for label in spec.labels:
+            own = len(set(group_numbers([e for e in examples if e.label == label])))
+            if own < groups:
+                groups, what = own, f"texts of {label}"
+    if groups >= needed:
+        return ""
+    return f"a temperature from {groups} independent {what}: too few to say"

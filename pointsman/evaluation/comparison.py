@@ -16,7 +16,7 @@ import numpy as np
 
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, PredictedSpan, Prediction
-from pointsman.evaluation.intervals import DRAWS, group_numbers, intervals, statistics
+from pointsman.evaluation.intervals import DRAWS, group_numbers, intervals
 from pointsman.evaluation.score import scalars, score
 from pointsman.evaluation.significance import (
     Difference,
@@ -24,6 +24,7 @@ from pointsman.evaluation.significance import (
     paired_difference,
     right_answers,
 )
+from pointsman.evaluation.statistics import statistics
 from pointsman.evaluation.text_metrics import RANKING
 from pointsman.tasks.spec import TaskSpec
 

@@ -1,29 +1,24 @@
 """How sure a figure is: bootstrap intervals by group.
 
 Rows of one group (a template, a conversation) are not independent, so whole groups are drawn:
-the cluster bootstrap of Davison and Hinkley (1997), section 3.8. Every metric is written as a
-function of row weights, so that a draw costs one weighted sum and not a new evaluation.
+the cluster bootstrap of Davison and Hinkley (1997), section 3.8.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, Prediction
-from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE
+from pointsman.evaluation.statistics import Statistic, Weights, span_counts, statistics
 from pointsman.tasks.spec import TaskSpec
 
 DRAWS = 1000
 LEVEL = 0.95
 FEW_GROUPS = 10  # below it the spread of groups cannot be told from a sample of them
-
-Weights = NDArray[np.float64]
-Statistic = Callable[[Weights], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +29,16 @@ class Interval:
         value: The figure on the rows as they are.
         low: Lower end.
         high: Upper end.
-        groups: How many independent groups it rests on.
+        groups: How many independent groups it rests on: of a detector's ranking those of its
+            scarcer label, of a share those of its rows.
+        exact: Whether the ends are those of Clopper and Pearson, in place of the bootstrap's.
     """
 
     value: float
     low: float
     high: float
     groups: int
+    exact: bool = False
 
     def to_dict(self) -> dict[str, float | int | bool]:
         """Return the JSON form; `few` says that the interval rests on too few groups."""
@@ -48,23 +46,7 @@ class Interval:
 
     def complement(self) -> Interval:
         """Return the interval of the other share: of recall, given that of what is missed."""
-        return Interval(1 - self.value, 1 - self.high, 1 - self.low, self.groups)
-
-
-def statistics(
-    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Statistic]:
-    """Return each metric that has an interval, as a function of row weights `(rows,)`.
-
-    With weights of one they equal the figures of `pointsman.evaluation.score`. A draw in which a
-    metric has no value (no positive row, say) gives NaN.
-    """
-    if spec.level == "token":
-        return _span_statistics(examples, predictions)
-    found = _text_statistics(spec, examples, predictions)
-    if spec.positive is not None:
-        found |= _detector_statistics(spec, examples, predictions)
-    return found
+        return replace(self, value=1 - self.value, low=1 - self.high, high=1 - self.low)
 
 
 def intervals(
@@ -88,43 +70,146 @@ def intervals(
     """
     known = statistics(spec, examples, predictions)
     chosen = {name: known[name] for name in (metrics or known) if name in known}
-    ones = np.ones(len(examples))
+    rests = _rests_on(spec, examples, predictions)
+    _, weights = group_weights(examples, draws, seed)
+    return {
+        name: found
+        for name, statistic in chosen.items()
+        if (found := _interval(statistic, rests(name), weights)) is not None
+    }
+
+
+def share_interval(
+    examples: Sequence[Example], chosen: Sequence[bool], *, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """Return the share of rows that are chosen, with its interval.
+
+    Args:
+        examples: One row at least; those with the same `group` are drawn together.
+        chosen: Whether each row is.
+        draws: Bootstrap samples.
+        seed: Of the draws.
+    """
+    share = np.asarray(chosen, dtype=np.float64)
     groups, weights = group_weights(examples, draws, seed)
+    drawn = [float(np.average(share, weights=row)) for row in weights]
+    return _ends(float(share.mean()), *percentiles(drawn), groups)
+
+
+def type_intervals(
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    predictions: Sequence[Prediction],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, dict[str, Interval]]:
+    """Return `precision` and `recall` of each type of a token task, with their intervals.
+
+    Args:
+        spec: The task.
+        examples: Labelled rows; rows with the same `group` are drawn together.
+        predictions: Answers in the same order.
+        draws: Bootstrap samples.
+        seed: Of the draws.
+
+    Returns:
+        By label, in the task's order. A label that has neither a true nor a found span is left
+        out; without true spans there is no recall, and without found ones no precision.
+    """
+    # right, found, true spans `(types, rows, 3)`; a draw is one product for all types
+    counts = np.zeros((len(spec.labels), len(examples), 3))
+    place = {label: number for number, label in enumerate(spec.labels)}
+    for row, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
+        named = {s.label for s in example.spans} | {s.label for s in prediction.spans}
+        for label in named & set(place):
+            counts[place[label], row] = span_counts(example, prediction, label)
+    _, weights = group_weights(examples, draws, seed)
+    drawn = np.asarray([row @ counts for row in weights])  # (draws, types, 3)
+    groups = np.asarray(group_numbers(examples))
+    return {
+        label: own
+        for label, number in place.items()
+        if (own := _type_interval(counts[number], drawn[:, number], groups))
+    }
+
+
+def _type_interval(
+    counts: Weights, drawn: Weights, groups: NDArray[np.int64]
+) -> dict[str, Interval]:
     found = {}
-    for name, statistic in chosen.items():
-        value = statistic(ones)
-        if np.isnan(value):
+    for name, column in (("precision", 1), ("recall", 2)):
+        right, whole = counts[:, 0].sum(), counts[:, column].sum()
+        if not whole:
             continue
-        shared = _rows_of_share(spec, name, examples)
-        if shared is not None and value in (0.0, 1.0):
-            found[name] = _exact(value, len(set(group_numbers(shared))))
-        else:
-            low, high = percentiles([statistic(row) for row in weights])
-            found[name] = Interval(value, low, high, groups)
+        held = drawn[:, column] > 0
+        low, high = percentiles(list(drawn[held, 0] / drawn[held, column]))
+        rests = len(set(groups[counts[:, column] > 0].tolist()))
+        found[name] = _ends(float(right / whole), low, high, rests)
     return found
 
 
-def _rows_of_share(spec: TaskSpec, name: str, examples: Sequence[Example]) -> list[Example] | None:
-    """Return the rows that a metric is a plain share of, or None where it is none."""
-    if name == "accuracy":
-        return list(examples)
-    if name == "clean_share":
-        return [example for example in examples if not example.spans]
-    if name in ("false_positive_rate", "false_negative_rate"):
-        positive = name == "false_negative_rate"
-        return [e for e in examples if (e.label == spec.positive) == positive]
-    return None
+def _interval(statistic: Statistic, groups: int, weights: Draws) -> Interval | None:
+    """Return a figure with its interval, or None where it has no value."""
+    value = statistic(np.ones(weights.rows))
+    if np.isnan(value):
+        return None
+    return _ends(value, *percentiles([statistic(row) for row in weights]), groups)
+
+
+def _ends(value: float, low: float, high: float, groups: int) -> Interval:
+    """Return a figure with the bootstrap's ends, or exact ones where those fall together."""
+    if value in (0.0, 1.0) and low == high == value:
+        return _exact(value, groups)
+    return Interval(value, low, high, groups)
+
+
+def _rests_on(
+    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> Callable[[str], int]:
+    """Return how many groups a figure rests on, by its name: those of the rows that can move it."""
+    groups = group_numbers(examples)
+    sides: dict[str, list[bool]] = {}
+    if spec.level == "token":
+        true, found = [bool(e.spans) for e in examples], [bool(p.spans) for p in predictions]
+        sides = {"span_recall": true, "span_precision": found}
+        sides["span_f1"] = [a or b for a, b in zip(true, found, strict=True)]
+        sides["clean_share"] = [not held for held in true]
+    elif spec.positive is not None:
+        positive = [e.label == spec.positive for e in examples]
+        negative = [not held for held in positive]
+        sides = {"false_positive_rate": negative, "false_negative_rate": positive}
+        sides["precision"] = [p.label == spec.positive for p in predictions]
+        scarcer = min(positive, negative, key=lambda side: _count(groups, side))
+        sides |= {"roc_auc": scarcer, "recall_at_fpr_1": scarcer}
+    return lambda name: _count(groups, sides.get(name, [True] * len(groups)))
+
+
+def _count(groups: Sequence[int], held: Sequence[bool]) -> int:
+    return len({group for group, mine in zip(groups, held, strict=True) if mine})
 
 
 def _exact(share: float, groups: int) -> Interval:
     """Give a share of none or all the exact ends (Clopper and Pearson, 1934), over groups.
 
     Draws from rows that are all alike are all alike, too: the bootstrap would say that it is sure.
+    Of what is no plain share (an F1, the area under a curve) they are those of the share of groups
+    without a mistake, which is as near to an exact interval as such a figure has.
     """
     from scipy.stats import binomtest
 
+    if not groups:  # nothing was seen: any share would do
+        return Interval(share, 0.0, 1.0, 0, exact=True)
     ends = binomtest(round(share * groups), groups).proportion_ci(LEVEL)
-    return Interval(share, float(ends.low), float(ends.high), groups)
+    return Interval(share, float(ends.low), float(ends.high), groups, exact=True)
+
+
+def share_ends(share: float, rows: int) -> tuple[float, float]:
+    """Return the 95% interval of a share of independent rows (Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    ends = binomtest(round(share * rows), rows).proportion_ci(LEVEL, method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 class Draws:
@@ -140,6 +225,11 @@ class Draws:
 
     def __init__(self, member: NDArray[np.int64], draws: int, seed: int) -> None:
         self._member, self._draws, self._seed = member, draws, seed
+
+    @property
+    def rows(self) -> int:
+        """How many rows have a weight."""
+        return len(self._member)
 
     def __iter__(self) -> Iterator[Weights]:
         count = int(self._member.max()) + 1
@@ -178,112 +268,6 @@ def percentiles(values: Sequence[float]) -> tuple[float, float]:
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def _text_statistics(
-    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Statistic]:
-    index = {label: i for i, label in enumerate(spec.labels)}
-    gold = np.asarray([index[e.label or ""] for e in examples])
-    count = len(spec.labels)
-    given = np.asarray([index.get(p.label or "", count) for p in predictions])  # count: no answer
-    right = (gold == given).astype(np.float64)
-
-    def f1(weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        true = np.asarray(np.bincount(gold, weights, count), dtype=np.float64)
-        guessed = np.bincount(given, weights, count + 1)[:count]
-        hits = np.bincount(gold, weights * right, count)
-        total = true + guessed
-        return np.divide(2 * hits, total, out=np.zeros(count), where=total > 0), true
-
-    def macro(weights: Weights) -> float:
-        scores, true = f1(weights)
-        return float(scores[true > 0].mean())
-
-    def weighted(weights: Weights) -> float:
-        scores, true = f1(weights)
-        return float(np.average(scores, weights=true))
-
-    return {
-        "accuracy": lambda weights: float(np.average(right, weights=weights)),
-        "macro_f1": macro,
-        "weighted_f1": weighted,
-    }
-
-
-def _detector_statistics(
-    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Statistic]:
-    truth = np.asarray([e.label == spec.positive for e in examples])
-    flagged = np.asarray([p.label == spec.positive for p in predictions], dtype=np.float64)
-    scores = np.asarray([p.probabilities[spec.positive or ""] for p in predictions])
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # last row of each tied score
-
-    def curve(weights: Weights) -> tuple[Weights, Weights]:
-        """Return false-positive rate and recall at every distinct score, from (0, 0)."""
-        w = weights[order]
-        hits = np.cumsum(w * truth[order])[ends]
-        alarms = np.cumsum(w * ~truth[order])[ends]
-        if not hits[-1] or not alarms[-1]:
-            return np.full(1, np.nan), np.full(1, np.nan)
-        return np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1])
-
-    def area(weights: Weights) -> float:
-        false_positives, recall = curve(weights)
-        return float(np.trapezoid(recall, false_positives)) if len(recall) > 1 else float("nan")
-
-    def strict(weights: Weights) -> float:
-        false_positives, recall = curve(weights)
-        return float(np.max(recall[false_positives <= FALSE_POSITIVE_RATE], initial=-np.inf))
-
-    def rate(rows: NDArray[np.bool_], share: NDArray[np.float64]) -> Statistic:
-        def measure(weights: Weights) -> float:
-            mine = weights[rows]
-            return float(np.average(share[rows], weights=mine)) if mine.any() else float("nan")
-
-        return measure
-
-    return {
-        "roc_auc": area,
-        "recall_at_fpr_1": lambda w: strict(w) if len(curve(w)[0]) > 1 else float("nan"),
-        "false_positive_rate": rate(~truth, flagged),
-        "false_negative_rate": rate(truth, 1 - flagged),
-    }
-
-
-def _span_statistics(
-    examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Statistic]:
-    rows = np.array(
-        [_span_counts(e, p) for e, p in zip(examples, predictions, strict=True)], dtype=np.float64
-    ).reshape(len(examples), 3)
-    clean = np.asarray([not e.spans for e in examples])
-    alone = np.asarray([not p.spans for p in predictions], dtype=np.float64)
-
-    def ratio(numerator: float, denominator: float) -> float:
-        return float(numerator / denominator) if denominator else 0.0
-
-    def f1(weights: Weights) -> float:
-        right, guessed, true = weights @ rows
-        return ratio(2 * right, guessed + true)
-
-    def untouched(weights: Weights) -> float:
-        mine = weights[clean]
-        return float(np.average(alone[clean], weights=mine)) if mine.any() else float("nan")
-
-    return {
-        "span_f1": f1,
-        "span_precision": lambda w: ratio((w @ rows)[0], (w @ rows)[1]),
-        "span_recall": lambda w: ratio((w @ rows)[0], (w @ rows)[2]),
-        "clean_share": untouched,
-    }
-
-
-def _span_counts(example: Example, prediction: Prediction) -> tuple[int, int, int]:
-    true = Counter((s.start, s.end, s.label) for s in example.spans)
-    guessed = Counter((s.start, s.end, s.label) for s in prediction.spans)
-    return (true & guessed).total(), guessed.total(), true.total()
 
 
 def as_dicts(found: Mapping[str, Interval]) -> dict[str, dict[str, float | int | bool]]:

@@ -11,6 +11,7 @@ from pointsman.core.config import Closed, suggest
 from pointsman.core.types import Example, Prediction
 from pointsman.data.perturb import LONGEST, PERTURBATIONS, find, names_for, perturb_example
 from pointsman.data.sampling import strata_of, stratified_sample
+from pointsman.evaluation.point import measure_point
 from pointsman.evaluation.significance import paired_difference
 from pointsman.evaluation.slices import FLAGGED, measure
 from pointsman.tasks.spec import TaskSpec
@@ -74,13 +75,16 @@ def perturbed_figures(
     Returns:
         For each: `strength`, `seed`, what `measure` gives of the perturbed rows, `clean` (that
         figure of the rows as they are), `drop` (clean less perturbed) and `drop_interval`, which
-        token tasks and rows of one class do not have.
+        token tasks and rows of one class do not have. Of a detector also `at_threshold`: `clean`
+        and `perturbed`, each what `measure_point` gives at the threshold in use. A ranking may
+        stay as it was while every score moves past that threshold.
     """
     drawn = sample_rows(spec, examples, options)
     if not drawn:
         return {}
     rows, clean = [examples[i] for i in drawn], [predictions[i] for i in drawn]
     before = measure(spec, rows, clean)["value"]
+    point = measure_point(spec, rows, clean) if spec.positive is not None else None
     found = {}
     for name in options.names(spec):
         moved = [perturb_example(row, name, options.seed) for row in rows]
@@ -94,6 +98,9 @@ def perturbed_figures(
             "drop": before - figures["value"],
             **_paired(spec, rows, clean, answers, metric=figures["metric"]),
         }
+        if point is not None:
+            moved_point = measure_point(spec, moved, answers)
+            found[name]["at_threshold"] = {"clean": point, "perturbed": moved_point}
     return found
 
 

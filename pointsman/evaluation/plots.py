@@ -7,12 +7,16 @@ in shape as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pointsman.evaluation.account import Account, number, visible
 from pointsman.evaluation.background import validations
+from pointsman.evaluation.intervals import share_ends
+from pointsman.evaluation.point import threshold_in_use
+from pointsman.evaluation.sections import AT_THRESHOLD, positive_share
 from pointsman.evaluation.svg import FAINT, FIRST, INK, SECOND, THIRD, Plot, draw_plot
-from pointsman.evaluation.wording import title
+from pointsman.evaluation.wording import capital, division, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,20 +49,42 @@ def _calibration(account: Account) -> list[Plot]:
     found = account.figures.get("calibration") or {}
     drawn = []
     for side in ("before", "after"):
-        bins = [b for b in (found.get(side) or {}).get("reliability", []) if b["rows"]]
+        own = found.get(side) or {}
+        bins = [b for b in own.get("reliability", []) if b["rows"]]
         if bins:
-            label = f"Reliability {side} calibration: accuracy against confidence"
-            drawn.append(draw_plot(label, lambda axes, b=bins, s=side: _reliability(axes, b, s)))
+            rows = own.get("histogram") or []
+            label = (
+                f"Reliability {side} calibration: accuracy against confidence, in {len(bins)} bins "
+                f"of about {round(sum(b['rows'] for b in bins) / len(bins)):,} rows each, with 95% "
+                "intervals of a bin's rows" + ("; below, where the rows lie" if rows else "")
+            )
+            paint = partial(_reliability, bins=bins, rows=rows)
+            panels, ratio = (2, (4.0, 1.0)) if rows else (1, (1.0,))
+            drawn.append(draw_plot(label, paint, height=3.9, panels=panels, ratios=ratio))
     return drawn
 
 
-def _reliability(axes: Axes, bins: list[Mapping[str, Any]], side: str) -> None:
+def _reliability(
+    axes: Axes, below: Axes | None = None, *, bins: list[Mapping[str, Any]], rows: list[int]
+) -> None:
     _share_axes(axes, "confidence", "accuracy")
     axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="perfectly calibrated")
-    confidence = [b["confidence"] for b in bins]
-    accuracy = [b["accuracy"] for b in bins]
-    axes.plot(confidence, accuracy, color=FIRST, marker="o", markersize=5, label=side)
-    axes.legend(loc="upper left")
+    for one in bins:
+        low, high = share_ends(one["accuracy"], one["rows"])
+        axes.plot([one["confidence"]] * 2, [low, high], color=FIRST, linewidth=1, alpha=0.6)
+        axes.plot([one["low"], one["high"]], [one["accuracy"]] * 2, color=FIRST, linewidth=2.4)
+    places = [b["confidence"] for b in bins], [b["accuracy"] for b in bins]
+    axes.plot(*places, "o", color=FIRST, markersize=4, label="a bin: mean, span, interval")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    if below is None:
+        return
+    axes.set_xlabel("")
+    width = 1 / len(rows)
+    shares = [count / sum(rows) for count in rows]
+    below.bar([(n + 0.5) * width for n in range(len(rows))], shares, width * 0.9, color=FIRST,
+              alpha=0.55)  # fmt: skip
+    below.set(xlabel="confidence", ylabel="rows")
+    below.set_yticks([0, max(shares)], ["0", f"{max(shares):.0%}"])
 
 
 def _thresholds(account: Account) -> list[Plot]:
@@ -76,9 +102,10 @@ def _thresholds(account: Account) -> list[Plot]:
         above.set(ylabel="recall", ylim=(-0.02, 1.04))
         below.set(xlabel="threshold", ylabel="false positives", ylim=(0, 1.1), xlim=(-0.02, 1.02))
         if chosen is not None:
-            above.axvline(chosen, color=INK, linestyle="--", linewidth=1)
-            below.axvline(chosen, color=INK, linestyle="--", linewidth=1)
-            _mark(above, chosen, f"operating point {chosen:.3f}")
+            at = min(chosen, 1.0)  # a threshold beyond 1 flags nothing
+            above.axvline(at, color=INK, linestyle="--", linewidth=1)
+            below.axvline(at, color=INK, linestyle="--", linewidth=1)
+            _mark(above, at, f"operating point {chosen:.3f}")
 
     label = "Recall and false-positive rate against the threshold"
     return [draw_plot(label, paint, height=4.2, panels=2)]
@@ -94,47 +121,55 @@ def _mark(axes: Axes, x: float, words: str) -> None:
 
 def _chosen(account: Account) -> float | None:
     """Return the threshold in use, where there is one for all."""
-    point = account.figures.get("operating_point") or {}
-    return number(point.get("threshold"))
+    return threshold_in_use(account.meta.task, account.figures.get("operating_point") or {})
+
+
+def _on_test(account: Account, *names: str) -> tuple[float, ...] | None:
+    """Return what the operating point gave on test, or None where a figure is absent."""
+    test = (account.figures.get("operating_point") or {}).get("test") or {}
+    values = tuple(value for name in names if (value := number(test.get(name))) is not None)
+    return values if len(values) == len(names) else None
+
+
+def _point_at(axes: Axes, place: tuple[float, ...] | None) -> None:
+    if place is not None:
+        axes.plot(*place, "D", color=SECOND, markersize=7, label="operating point, on test")
 
 
 def _curves(account: Account) -> list[Plot]:
     curves = account.figures.get("curves", {})
     drawn = []
     if curves.get("roc"):
-        test = (account.figures.get("operating_point") or {}).get("test") or {}
-        place = number(test.get("false_positive_rate")), number(test.get("recall"))
+        place = _on_test(account, "false_positive_rate", "recall")
         drawn.append(draw_plot("ROC curve", lambda axes: _roc(axes, curves["roc"], place)))
     if curves.get("precision_recall"):
-        share = _positives(account)
-        label = "Precision against recall"
-        points = curves["precision_recall"]
-        drawn.append(draw_plot(label, lambda axes: _precision_recall(axes, points, share)))
+        paint = partial(
+            _precision_recall,
+            points=curves["precision_recall"],
+            place=_on_test(account, "recall", "precision"),
+            share=positive_share(account),  # which is the precision of a guess
+        )
+        drawn.append(draw_plot("Precision against recall", paint))
     return drawn
 
 
-def _roc(axes: Axes, points: list[Any], place: tuple[float | None, float | None]) -> None:
+def _roc(axes: Axes, points: list[Any], place: tuple[float, ...] | None) -> None:
     _share_axes(axes, "false-positive rate", "recall (true-positive rate)")
     axes.plot([0, 1], [0, 1], color=INK, linestyle="--", linewidth=1, label="chance")
     axes.plot(*zip(*points, strict=True), color=FIRST, label="model")
-    if None not in place:
-        axes.plot(*place, "D", color=SECOND, markersize=7, label="operating point, on test")  # type: ignore[arg-type]
+    _point_at(axes, place)
     axes.legend(loc="lower right")
 
 
-def _precision_recall(axes: Axes, points: list[Any], share: float | None) -> None:
+def _precision_recall(
+    axes: Axes, *, points: list[Any], place: tuple[float, ...] | None, share: float | None
+) -> None:
     _share_axes(axes, "recall", "precision")
     axes.plot(*zip(*points, strict=True), color=FIRST, label="model")
     if share is not None:
         axes.axhline(share, color=INK, linestyle="--", linewidth=1, label="chance")
+    _point_at(axes, place)
     axes.legend(loc="lower left")
-
-
-def _positives(account: Account) -> float | None:
-    """Return the share of positive rows, which is the precision of a guess."""
-    counts = {k: row["rows"] for k, row in account.figures.get("per_class", {}).items()}
-    positive = account.meta.task.positive
-    return counts[positive] / sum(counts.values()) if positive in counts else None
 
 
 def _per_class(account: Account) -> list[Plot]:
@@ -190,15 +225,14 @@ def _coverage(account: Account) -> list[Plot]:
     points = account.figures.get("curves", {}).get("coverage", [])
     if not points:
         return []
-    chosen = _chosen(account)
+    place = _on_test(account, "coverage", "accuracy")
 
     def paint(axes: Axes) -> None:
         axes.plot([p[0] for p in points], [p[1] for p in points], color=FIRST)
-        if chosen is not None:
-            at = min(points, key=lambda p: abs(p[2] - chosen))
-            axes.plot(at[0], at[1], "D", color=SECOND, markersize=7, label="operating point")
+        _point_at(axes, place)
+        if place is not None:
             axes.legend(loc="lower left")
-        low = min(p[1] for p in points)
+        low = min([p[1] for p in points] + [place[1] if place else 1.0])
         axes.set(xlim=(-0.02, 1.02), ylim=(max(0, low - 0.03), 1.005))
         axes.set(xlabel="coverage (share of texts answered)", ylabel="accuracy on them")
 
@@ -213,7 +247,8 @@ def _slices(account: Account) -> list[Plot]:
             kinds.setdefault((row.get("by", "kept out"), row["metric"]), {})[name] = row
     drawn = []
     for (kind, metric), rows in kinds.items():
-        label = f"{title(metric)} of slices by {kind}, with 95% intervals; rows in brackets"
+        what = f"{capital(division(kind))}: {title(metric)}"
+        label = f"{what}, with 95% intervals; rows in brackets"
         whole = number(account.figures.get(metric))
         drawn.append(draw_plot(label, _dots(rows, metric, whole), height=_tall(len(rows))))
     return drawn
@@ -245,14 +280,32 @@ def _whisker(row: Mapping[str, Any]) -> tuple[float, float]:
 
 def _perturbations(account: Account) -> list[Plot]:
     found = account.figures.get("perturbations", {})
+    drawn = [plot for name in AT_THRESHOLD if (plot := _moved(found, name))]
     metrics = dict.fromkeys(row["metric"] for row in found.values())
-    drawn = []
     for metric in metrics:
         rows = {n: r for n, r in found.items() if r["metric"] == metric and _measured(r)}
         if rows:
-            label = f"{title(metric)} of perturbed texts beside the clean ones"
+            label = f"{capital(title(metric))} of perturbed texts beside the clean ones"
             drawn.append(draw_plot(label, _dumbbells(rows, metric), height=_tall(len(rows))))
     return drawn
+
+
+def _moved(found: Mapping[str, Mapping[str, Any]], metric: str) -> Plot | None:
+    """Draw what a detector does at its threshold, perturbed beside clean."""
+    rows = {}
+    for name, row in found.items():
+        sides = [row.get("at_threshold", {}).get(s, {}).get(metric) for s in ("clean", "perturbed")]
+        if None not in sides:
+            clean, moved = sides
+            rows[name] = {"clean": clean["value"], "value": moved["value"], "interval": moved,
+                          "around": clean}  # fmt: skip
+    if not rows:
+        return None
+    label = (
+        f"{capital(title(metric))} at the threshold in use, perturbed beside clean, with 95% "
+        "intervals; the band is that of the clean texts"
+    )
+    return draw_plot(label, _dumbbells(rows, metric), height=_tall(len(rows)))
 
 
 def _measured(row: Mapping[str, Any]) -> bool:
@@ -260,7 +313,11 @@ def _measured(row: Mapping[str, Any]) -> bool:
 
 
 def _dumbbells(rows: Mapping[str, Mapping[str, Any]], metric: str) -> Callable[[Axes], None]:
+    around = next(iter(rows.values())).get("around")
+
     def paint(axes: Axes) -> None:
+        if around is not None:
+            axes.axvspan(around["low"], around["high"], color=FAINT, alpha=0.25, linewidth=0)
         for place, row in enumerate(rows.values()):
             first = place == 0
             axes.plot([row["clean"], row["value"]], [place, place], color=FAINT, linewidth=3)

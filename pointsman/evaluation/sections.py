@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pointsman.bundle.doubts import doubts
 from pointsman.evaluation.account import Account, Cell, Note, Section, Table, ends, number
 from pointsman.evaluation.background import background_sections
-from pointsman.evaluation.wording import baseline_name, title
+from pointsman.evaluation.point import BY_TYPE, rates_of, threshold_in_use
+from pointsman.evaluation.wording import baseline_name, calibration_note, capital, division, title
 
 FALSE_POSITIVE_RATES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1)
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.5)
+AT_THRESHOLD = ("recall", "false_positive_rate")
 _TAKEN = ("rows", "by", "metric", "value", "interval")  # what a slice's own columns show
 
 
@@ -88,30 +91,77 @@ def _operating_point(account: Account) -> Section | None:
     if not point:
         return None
     held = [split for split in ("validation", "test") if point.get(split)]
-    names = list(dict.fromkeys(name for split in held for name in point[split]))
+    names = list(dict.fromkeys(name for split in held for name in rates_of(point[split])))
     rows = [
         (title(name), *(x for split in held for x in _with_ends(point[split].get(name))))
         for name in names
     ]
     header = ("figure", *(x for split in held for x in (split, f"95% interval, {split}")))
     tables = [Table(header, tuple(rows))] if rows else []
-    threshold = point.get("threshold")
-    if isinstance(threshold, Mapping):
-        tables.append(Table(("type", "threshold"), tuple(threshold.items())))
-    return Section("operating_point", "Operating point", tuple(tables), _point_notes(point))
+    tables += [table for split in held if (table := type_points(point, split))]
+    return Section("operating_point", "Operating point", tuple(tables), _point_notes(account))
 
 
-def _point_notes(point: Mapping[str, Any]) -> tuple[Note, ...]:
-    threshold = number(point.get("threshold"))
-    rows = point.get("chosen_on", {}).get("data", "its validation split")
-    chosen = f"Chosen on {rows} by the rule {point.get('rule', 'none')}"
-    at = "" if threshold is None else f": threshold {threshold:.4f}"
-    notes = [Note(f"{chosen}{at}.")]
-    if not point.get("enough", True):
-        notes.append(Note("Too little data for this rule: read the figures with care.", "warn"))
+def type_points(point: Mapping[str, Any], split: str) -> Table | None:
+    """Return what the thresholds of a token task gave on a split, type by type; else None."""
+    if not point[split].get(BY_TYPE):
+        return None
+    thresholds = point.get("threshold", {})
+    rows: list[tuple[Cell, ...]] = [
+        (
+            label,
+            thresholds.get(label, "none"),
+            *_with_ends(row.get("precision")),
+            *_with_ends(row.get("recall")),
+        )
+        for label, row in point[split][BY_TYPE].items()
+    ]
+    header = ("type", "threshold", "precision", "95% interval", "recall", "95% interval")
+    return Table(header, tuple(rows), f"By type, on {split}")
+
+
+def _point_notes(account: Account) -> tuple[Note, ...]:
+    point = account.figures["operating_point"]
+    notes = [Note(_in_use(account))]
+    notes += [Note(words, "warn") for words in doubts(point)]
     if point.get("note"):
-        notes.append(Note(str(point["note"])))
+        notes.append(Note(_sentence(str(point["note"]))))
+    share = positive_share(account)
+    if share is not None and "precision" in point.get("test", {}):
+        notes.append(
+            Note(
+                f"Precision hangs on how many texts are positive: {share:.1%} of the test rows "
+                "are, and traffic has a share of its own."
+            )
+        )
     return tuple(notes)
+
+
+def _in_use(account: Account) -> str:
+    """Return how the thresholds were chosen, and what they do, as one sentence."""
+    spec, point = account.meta.task, account.figures["operating_point"]
+    if not point.get("rule"):
+        return "No rule chose a threshold: the likeliest label is given."
+    rows = point.get("chosen_on", {}).get("data", "its validation split")
+    chosen = f"Chosen on {rows} by the rule {point['rule']}"
+    at = threshold_in_use(spec, point)
+    if at is None:
+        return f"{chosen}."
+    if spec.positive is not None:
+        return f"{chosen}: {spec.positive} is given from a probability of {at:.4f}."
+    unsure = f"below a probability of {at:.4f} an answer is unsure" if at else "no answer is unsure"
+    return f"{chosen}: {unsure}."
+
+
+def _sentence(text: str) -> str:
+    return capital(text) + ("" if text.endswith(".") else ".")
+
+
+def positive_share(account: Account) -> float | None:
+    """Return the share of a detector's rows that are positive, or None."""
+    counts = {k: row["rows"] for k, row in account.figures.get("per_class", {}).items()}
+    positive = account.meta.task.positive
+    return counts[positive] / sum(counts.values()) if positive in counts else None
 
 
 def _with_ends(value: Any) -> tuple[Cell, Cell]:
@@ -133,6 +183,8 @@ def _calibration(account: Account) -> Section | None:
     notes = []
     if (temperature := number(found.get("temperature"))) is not None:
         notes.append(Note(f"Logits are divided by the temperature {temperature:.4f}."))
+    if worse := calibration_note(found):
+        notes.append(worse)
     kept = [index for index in range(len(header)) if index == 0 or any(r[index] for r in rows)]
     table = Table(_pick(header, kept), tuple(_pick(row, kept) for row in rows))
     return Section("calibration", "Calibration", (table,), tuple(notes))
@@ -235,7 +287,9 @@ def _slices(account: Account) -> Section | None:
 
 def _slice_table(kind: str, slices: Mapping[str, Mapping[str, Any]]) -> Table:
     plain = {k for row in slices.values() for k, v in row.items() if isinstance(v, int | float)}
-    more = sorted(plain - {*_TAKEN, "few"})
+    told = {row.get("metric") for row in slices.values()}
+    shown = told.pop() if len(told) == 1 else None  # in its own column, row by row
+    more = sorted(plain - {*_TAKEN, "few", shown})
     measured = any("metric" in row for row in slices.values())
     rows: list[tuple[Cell, ...]] = []
     for name, row in slices.items():
@@ -244,8 +298,8 @@ def _slice_table(kind: str, slices: Mapping[str, Mapping[str, Any]]) -> Table:
         count = f"{row['rows']:,} (few)" if row.get("few") else row["rows"]
         rows.append((name, count, *(own if measured else ()), *rest))
     own_header = ("metric", "value", "95% interval") if measured else ()
-    caption = "Kept out of training" if kind == "kept out" else f"By {kind}"
-    return Table(("slice", "rows", *own_header, *map(title, more)), tuple(rows), caption)
+    header = ("slice", "rows", *own_header, *map(title, more))
+    return Table(header, tuple(rows), capital(division(kind)))
 
 
 def _perturbations(account: Account) -> Section | None:
@@ -268,7 +322,32 @@ def _perturbations(account: Account) -> Section | None:
         *("perturbation", "strength", "rows", "metric"),
         *("clean", "perturbed", "95% interval", "drop"),
     )
-    return _one("perturbations", "Perturbed texts", header, rows)
+    tables = [Table(header, tuple(rows))]
+    if (table := threshold_table(account.figures["perturbations"])) is not None:
+        tables.insert(0, table)
+    return Section("perturbations", "Perturbed texts", tuple(tables))
+
+
+def threshold_table(perturbations: Mapping[str, Mapping[str, Any]]) -> Table | None:
+    """Return what a detector does with perturbed texts at its threshold, the clean ones first.
+
+    Args:
+        perturbations: What `perturbed_figures` gives; None comes back of another task's.
+    """
+    rows = {
+        name: row["at_threshold"] for name, row in perturbations.items() if "at_threshold" in row
+    }
+    if not rows:
+        return None
+    sides = {"as they are": next(iter(rows.values()))["clean"]}
+    sides |= {name: row["perturbed"] for name, row in rows.items()}
+    names = [name for name in AT_THRESHOLD if any(name in side for side in sides.values())]
+    header = ("texts", *(x for name in names for x in (title(name), "95% interval")))
+    lines = tuple(
+        (texts, *(x for name in names for x in _with_ends(side.get(name))))
+        for texts, side in sides.items()
+    )
+    return Table(header, lines, "At the threshold in use")
 
 
 def _one(key: str, name: str, header: tuple[str, ...], rows: Iterable[tuple[Cell, ...]]) -> Section:

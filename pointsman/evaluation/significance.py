@@ -15,8 +15,8 @@ from pointsman.evaluation.intervals import (
     group_numbers,
     group_weights,
     percentiles,
-    statistics,
 )
+from pointsman.evaluation.statistics import statistics
 from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE, RANKING, threshold_at_fpr
 from pointsman.tasks.spec import TaskSpec
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,12 @@ class Plot:
 
 
 def draw_plot(
-    label: str, paint: Callable[..., None], *, height: float = 3.2, panels: int = 1
+    label: str,
+    paint: Callable[..., None],
+    *,
+    height: float = 3.2,
+    panels: int = 1,
+    ratios: Sequence[float] | None = None,
 ) -> Plot:
     """Draw one plot.
 
@@ -64,6 +69,7 @@ def draw_plot(
         paint: Called with the axes of every panel.
         height: Inches.
         panels: How many axes stand above each other, with one x-axis.
+        ratios: How tall each is beside the others; equally tall when not given.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -72,7 +78,7 @@ def draw_plot(
         # browsers have the glyphs that matplotlib's own font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+        axes = figure.subplots(panels, 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
         paint(*axes)
         return Plot(label, _svg(figure, label))
 

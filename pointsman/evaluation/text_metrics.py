@@ -64,8 +64,9 @@ def score_detector(
 
     Returns:
         `roc_auc`, `average_precision`, `recall_at_fpr_1` (largest recall whose false-positive
-        rate is at most 1%), `false_positive_rate` and `false_negative_rate` at the threshold in
-        use. Figures that need both classes are left out where there is one.
+        rate is at most 1%), `precision`, `false_positive_rate` and `false_negative_rate` at the
+        threshold in use. Figures that need both classes are left out where there is one, and
+        precision where nothing is flagged.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -73,6 +74,8 @@ def score_detector(
     flagged = np.asarray([p.label == spec.positive for p in predictions])
     scores = np.asarray([p.probabilities[spec.positive or ""] for p in predictions])
     figures: dict[str, float] = {}
+    if flagged.any():
+        figures["precision"] = float(truth[flagged].mean())
     if (~truth).any():
         figures["false_positive_rate"] = float(flagged[~truth].mean())
     if truth.any():
@@ -140,7 +143,8 @@ def pair_insights(labels: Sequence[str], confusion: NDArray[np.int64]) -> dict[s
     """Return the pairs of labels that are taken for each other most and least often.
 
     The rate of a pair is the share of both labels' rows that got the other label. Among pairs
-    that are never confused, the one with the most rows says most.
+    that are never confused, the one with the most rows says most. Of one pair alone nothing is
+    said: it would be both.
     """
     sizes = confusion.sum(axis=1)
     pairs = []
@@ -149,7 +153,7 @@ def pair_insights(labels: Sequence[str], confusion: NDArray[np.int64]) -> dict[s
         if sizes[a] and sizes[b]:
             rate = float(confusion[a, b] + confusion[b, a]) / rows
             pairs.append({"labels": [labels[a], labels[b]], "rate": rate, "rows": rows})
-    if not pairs:
+    if len(pairs) < 2:
         return {}
     return {
         "most_confused": max(pairs, key=lambda pair: (pair["rate"], pair["rows"])),

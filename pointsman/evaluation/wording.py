@@ -22,12 +22,17 @@ TITLES = {
     "span_precision": "strict span precision",
     "span_recall": "strict span recall",
     "overlap_f1": "overlap F1, blind to type",
-    "clean_share": "texts without entities left alone (the document's NO_PII)",
+    "clean_share": "texts without entities left alone (NO_PII)",
     "f1": "F1",
     "flagged": "share flagged",
     "ece": "expected calibration error",
     "brier": "Brier score",
     "nll": "negative log-likelihood",
+}
+
+DIVISIONS = {  # how a kind of slices is called
+    "kept out": "kept out of training",
+    "ood": "out-of-distribution sources",
 }
 
 BASELINES = {
@@ -60,6 +65,11 @@ def title(metric: str) -> str:
     return TITLES.get(metric, metric.replace("_", " "))
 
 
+def division(kind: str) -> str:
+    """Return what slices are slices of, in words: "by length", "kept out of training"."""
+    return DIVISIONS.get(kind, f"by {kind}")
+
+
 def headline(meta: BundleMeta, figures: Mapping[str, Any]) -> tuple[str, float | None]:
     """Return the name and value of the task's leading figure."""
     return title(meta.task.headline), figures.get(meta.task.headline)
@@ -75,12 +85,13 @@ def lead(meta: BundleMeta, figures: Mapping[str, Any]) -> Headline:
 def in_words(leading: Headline) -> str:
     """Return the headline as one sentence."""
     if leading.value is None:
-        return f"{_capital(leading.name)} is not measurable on this data."
-    span = ends({**leading.interval, "few": False})
+        return f"{capital(leading.name)} is not measurable on this data."
+    span = ends({**leading.interval, "few": False, "exact": False})
+    kind = "exact 95% interval" if leading.interval.get("exact") else "95% interval"
     groups = leading.interval.get("groups")
     rests = f", over {groups:,} independent groups of rows" if groups else ""
-    sure = f" (95% interval {span}{rests})" if span else ""
-    text = f"{_capital(leading.name)} is {leading.value:.4f}{sure}."
+    sure = f" ({kind} {span}{rests})" if span else ""
+    text = f"{capital(leading.name)} is {leading.value:.4f}{sure}."
     if leading.interval.get("few"):
         text += " That is too few groups for the interval to be trusted."
     return text
@@ -122,6 +133,25 @@ def baseline_name(name: str) -> str:
     return BASELINES.get(name, name.replace("_", " "))
 
 
+def calibration_note(calibration: Mapping[str, Any]) -> Note | None:
+    """Return a warning where scaling raised the calibration error, or nothing.
+
+    Args:
+        calibration: `before` and `after`, as `describe_calibration` gives them.
+    """
+    errors = [(calibration.get(side) or {}).get("ece") or {} for side in ("before", "after")]
+    before, after = map(number, errors)
+    if before is None or after is None or after <= before:
+        return None
+    low = number(errors[1].get("low"))
+    chance = "" if low is not None and low > before else ", which may be chance"
+    return Note(
+        f"Scaling raised the calibration error of these rows, from {before:.4f} to {after:.4f}"
+        f"{chance}.",
+        "warn",
+    )
+
+
 def _entries(figures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(figures.get("baselines", {}).values())
 
@@ -130,5 +160,6 @@ def _signed(difference: Mapping[str, Any]) -> str:
     return f"{difference['low']:+.4f} to {difference['high']:+.4f}"
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Return a text with its first letter raised, and the others as they are."""
     return text[:1].upper() + text[1:]

@@ -9,26 +9,24 @@ from typing import Any
 from pointsman.bundle.meta import BundleMeta
 from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
-from pointsman.core.types import Example, Prediction
+from pointsman.core.types import Example
 from pointsman.evaluation.calibration import (
     can_calibrate,
     collect_scores,
     describe_calibration,
+    few_to_calibrate,
     fit_temperature,
+    lowers_loss,
 )
-from pointsman.evaluation.intervals import as_dicts, intervals
-from pointsman.evaluation.thresholds import (
-    Rule,
-    choose_operating_point,
-    default_rule,
-    describe_point,
-    parse_rule,
-)
+from pointsman.evaluation.point import describe_point, measure_point
+from pointsman.evaluation.rules import Rule, default_rule, parse_rule
+from pointsman.evaluation.thresholds import choose_operating_point
 from pointsman.export.golden import GOLDEN
 from pointsman.runtime.predictor import Predictor, Progress, Reading
 from pointsman.tasks.spec import TaskSpec
 
 NO_TEMPERATURE = "rows of one label cannot tell a temperature: it stays as it was"
+NO_GAIN = "no temperature makes the true labels likelier than 1 does: it is 1"
 
 
 def rule_for(spec: TaskSpec, at: str | None) -> Rule:
@@ -63,20 +61,15 @@ def calibrate(
     if not examples:
         raise DataError("rows to calibrate on", got="none")
     readings = predictor.read([e.text for e in examples], progress=progress)
-    meta = _neutral(predictor.meta)
-    notes = []
-    if can_calibrate(meta.task, examples):
-        temperature = fit_temperature(meta, examples, readings)
-        meta = meta.model_copy(update={"temperature": temperature})
-    else:
-        notes.append(NO_TEMPERATURE)
+    meta, few, note = _with_temperature(_neutral(predictor.meta), examples, readings)
     answers = predictor.with_meta(meta).decide(readings)
     point = choose_operating_point(meta.task, rule, examples, answers)
     meta = meta.model_copy(
         update={"thresholds": dict(point.thresholds), "abstain_below": point.abstain_below}
     )
     record = describe_point(point)
-    record["note"] = "; ".join([*filter(None, [record["note"]]), *notes])
+    record["note"] = "; ".join(filter(None, (record["note"], few, note)))
+    record["temperature_enough"] = not few
     decided = predictor.with_meta(meta).decide(readings)
     record |= {
         "chosen_on": {"data": data, "rows": len(examples)},
@@ -85,46 +78,22 @@ def calibrate(
     return meta.model_copy(update={"operating_point": record})
 
 
+def _with_temperature(
+    meta: BundleMeta, examples: Sequence[Example], readings: Sequence[Reading]
+) -> tuple[BundleMeta, str, str]:
+    """Return the metadata with a fitted temperature, why the rows are too few, and a note."""
+    if not can_calibrate(meta.task, examples):
+        return meta, "", NO_TEMPERATURE
+    few = few_to_calibrate(meta.task, examples)
+    temperature = fit_temperature(meta, examples, readings)
+    helps = lowers_loss(meta, temperature, examples, readings)
+    chosen = meta.model_copy(update={"temperature": temperature if helps else 1.0})
+    return chosen, few, "" if helps else NO_GAIN
+
+
 def _neutral(meta: BundleMeta) -> BundleMeta:
     """Return the metadata without thresholds: they are about to be chosen from all answers."""
     return meta.model_copy(update={"thresholds": {}, "abstain_below": 0.0})
-
-
-def measure_point(
-    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Any]:
-    """Return what an operating point gives on some rows, each figure with its interval.
-
-    Returns:
-        Of a detector `false_positive_rate`, `recall` and `flagged`; of a task that abstains
-        `coverage` and the `accuracy` of what is answered; of a token task precision, recall and
-        F1 of its spans. A figure that the rows cannot tell is left out.
-    """
-    if spec.level == "token":
-        spans = ("span_precision", "span_recall", "span_f1")
-        return as_dicts(intervals(spec, examples, predictions, metrics=spans))
-    if spec.positive is None:
-        return _answered(spec, examples, predictions)
-    errors = ("false_positive_rate", "false_negative_rate")
-    found = intervals(spec, examples, predictions, metrics=errors)
-    rates = {"false_positive_rate": found.get("false_positive_rate")}
-    missed = found.get("false_negative_rate")
-    if missed is not None:
-        rates["recall"] = missed.complement()
-    return {name: rate.to_dict() for name, rate in rates.items() if rate is not None}
-
-
-def _answered(
-    spec: TaskSpec, examples: Sequence[Example], predictions: Sequence[Prediction]
-) -> dict[str, Any]:
-    sure = [i for i, p in enumerate(predictions) if not p.unsure]
-    rates: dict[str, Any] = {"coverage": {"value": len(sure) / len(predictions)}}
-    if sure:
-        found = intervals(
-            spec, [examples[i] for i in sure], [predictions[i] for i in sure], metrics=["accuracy"]
-        )
-        rates["accuracy"] = found["accuracy"].to_dict()
-    return rates
 
 
 def calibration_figures(

@@ -20,10 +20,11 @@ from pointsman.evaluation.curves import describe_curves
 from pointsman.evaluation.intervals import as_dicts, intervals
 from pointsman.evaluation.mistakes import error_account, span_mistakes, text_mistakes
 from pointsman.evaluation.perturbed import EvaluateOptions, perturbed_figures, sample_rows
+from pointsman.evaluation.point import measure_point
 from pointsman.evaluation.postprocessing import postprocessing_effect
 from pointsman.evaluation.score import score
 from pointsman.evaluation.slices import kept_out_figures, slice_figures
-from pointsman.pipeline.calibrate import calibration_figures, measure_point
+from pointsman.pipeline.calibrate import calibration_figures
 from pointsman.pipeline.pages import TEST_SPLIT, history_of, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
 from pointsman.runtime.predictor import Predictor, Progress, Reading

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pointsman.bundle.doubts import doubts
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import DataError
 from pointsman.data.prepared import PreparedData, missing_splits
-from pointsman.evaluation.thresholds import Rule
+from pointsman.evaluation.rules import Rule
+from pointsman.evaluation.wording import calibration_note
 from pointsman.export.golden import ensure_golden
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate_bundle
@@ -50,13 +52,15 @@ def finish(predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule
     """Calibrate a trained head and evaluate it on the test split."""
     predictor = _calibrate_once(predictor, bundle, request, rule, say)
     say(f"{request.data.spec.name}: evaluating on {len(request.data.test):,} test rows")
-    evaluate_bundle(
+    figures = evaluate_bundle(
         predictor,
         bundle,
         request.data,
         perturbations=request.terms.evaluation,
         out=request.directory,
     )
+    if (worse := calibration_note(figures["calibration"])) is not None:
+        say(f"  {worse.text}")
 
 
 def _calibrate_once(
@@ -75,6 +79,8 @@ def _calibrate_once(
         meta = calibrate(predictor, rows, rule, data="its validation split", progress=progress)
     write_calibrated(bundle, meta)
     say(f"  temperature {meta.temperature:g}{_thresholds(meta)}")
+    for words in doubts(meta.operating_point):
+        say(f"  {words}")
     if meta.operating_point["note"]:
         say(f"  {meta.operating_point['note']}")
     return predictor.with_meta(meta)

@@ -13,7 +13,7 @@ from pointsman.data.perturb import refuse_lost_spans
 from pointsman.data.prepare import PrepareOptions
 from pointsman.data.sources import SOURCES, SourceRequest
 from pointsman.evaluation.perturbed import EvaluateOptions
-from pointsman.evaluation.thresholds import parse_rule
+from pointsman.evaluation.rules import parse_rule
 from pointsman.pipeline.gate import Consent
 from pointsman.pipeline.terms import Terms
 from pointsman.tasks.catalogue import load_task

@@ -13,7 +13,7 @@ from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.files import sha256_file, write_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
-from pointsman.evaluation.thresholds import Rule
+from pointsman.evaluation.rules import Rule
 from pointsman.export.golden import ensure_golden
 from pointsman.models.adapters import merge_lora, save_adapter
 from pointsman.models.shared import build_shared, check_family, save_shared

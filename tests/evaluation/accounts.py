@@ -10,6 +10,8 @@ from pointsman.core.types import Example, PredictedSpan, Prediction, Span
 from pointsman.evaluation.account import Account
 from pointsman.evaluation.intervals import intervals
 from pointsman.evaluation.mistakes import span_mistakes, text_mistakes
+from pointsman.evaluation.point import describe_point
+from pointsman.evaluation.rules import OperatingPoint, parse_rule
 from pointsman.evaluation.score import score
 from pointsman.evaluation.significance import paired_difference
 from pointsman.tasks.catalogue import TASKS
@@ -116,14 +118,14 @@ def _figures(
         },
         "calibration": {
             "temperature": 1.4,
-            "before": {"ece": around(0.08, 0.01), "brier": 0.09, "nll": 0.31, "reliability": bins(0.1)},
-            "after": {"ece": around(0.02, 0.01), "brier": 0.07, "nll": 0.25, "reliability": bins(0.01)},
+            "before": {"ece": around(0.08, 0.01), "brier": 0.09, "nll": 0.31, "reliability": bins(0.1), "histogram": [12] * 20},
+            "after": {"ece": around(0.02, 0.01), "brier": 0.07, "nll": 0.25, "reliability": bins(0.01), "histogram": [12] * 20},
         },
         "operating_point": _point(spec),
         "curves": _curves(spec),
         "slices": _slices(metric, word),
         "perturbations": {
-            name: {"strength": "one edit in 10% of the words", "seed": 3, "rows": 200, "metric": metric, "value": 0.9 - drop, "clean": 0.9, "drop": drop, "interval": around(0.9 - drop)}
+            name: _moved(spec, drop) | {"strength": "one edit in 10% of the words", "seed": 3, "rows": 200, "metric": metric, "value": 0.9 - drop, "clean": 0.9, "drop": drop, "interval": around(0.9 - drop)}
             for name, drop in (("typos", 0.04), ("case", 0.01), ("zero-width characters", 0.2), (word, 0.1))
         },
         "audit": {"leakage": 41, "repaired": 41, "near_duplicates": 120, "licences": {word: "CC-BY-NC-4.0", "starter": "Apache-2.0"}, "non_commercial": [word], "findings": [f"every row of engineering is from {word}"]},
@@ -139,19 +141,40 @@ def _figures(
     return more
 
 
+def _moved(spec: TaskSpec, drop: float) -> dict[str, Any]:
+    if spec.positive is None:
+        return {}
+    clean = {"recall": around(0.88), "false_positive_rate": around(0.013, 0.006)}
+    moved = {"recall": around(0.88 - 3 * drop), "false_positive_rate": around(0.013 + drop, 0.01)}
+    return {"at_threshold": {"clean": clean, "perturbed": moved}}
+
+
 def bins(off: float) -> list[dict[str, float]]:
     places = [0.1 * n + 0.05 for n in range(10)]
     return [{"low": p - 0.05, "high": p + 0.05, "confidence": p, "accuracy": max(0, p - off), "rows": 24} for p in places]  # fmt: skip
 
 
 def _point(spec: TaskSpec) -> dict[str, Any]:
-    sides = {
-        "validation": {"false_positive_rate": around(0.01, 0.005), "recall": around(0.9)},
-        "test": {"false_positive_rate": around(0.013, 0.006), "recall": around(0.88)},
+    """Return a point as a run writes it: chosen on validation, measured there and on test."""
+    if spec.level == "token":
+        point = OperatingPoint(parse_rule("precision=0.95", spec), dict.fromkeys(spec.labels[:5], 0.6), enough=False, notes=("four types have too few spans",))  # fmt: skip
+        names = ("span_precision", "span_recall", "span_f1")
+    elif spec.positive:
+        point = OperatingPoint(parse_rule("fpr=0.01", spec), {spec.positive: 0.73})
+        names = ("false_positive_rate", "recall", "precision")
+    else:
+        point = OperatingPoint(parse_rule("accuracy=0.95", spec), abstain_below=0.42)
+        names = ("coverage", "accuracy")
+    at = {"false_positive_rate": 0.013, "recall": 0.88, "precision": 0.91, "coverage": 0.83, "accuracy": 0.955}  # fmt: skip
+    sides: dict[str, Any] = {
+        split: {name: around(at.get(name, 0.9) + off, 0.005) for name in names}
+        for split, off in (("validation", 0.002), ("test", 0.0))
     }
     if spec.level == "token":
-        return {"rule": "precision=0.95", "target": 0.95, "threshold": dict.fromkeys(spec.labels[:5], 0.6), "enough": False, "note": "Four types have too few spans."} | sides  # fmt: skip
-    return {"rule": "fpr=0.01", "target": 0.01, "threshold": 0.73, "enough": True, "note": ""} | sides  # fmt: skip
+        types = {label: {"precision": around(0.93), "recall": around(0.87, few=True)} for label in spec.labels[3:8]}  # fmt: skip
+        sides["test"]["per_type"] = types | {spec.labels[8]: {"recall": around(0.5)}}
+    rows = {"data": "its validation split", "rows": 900}
+    return describe_point(point) | {"chosen_on": rows, "temperature_enough": True} | sides
 
 
 def _curves(spec: TaskSpec) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from pointsman.evaluation.calibration import (
     can_calibrate,
     collect_scores,
     describe_calibration,
+    few_to_calibrate,
     fit_temperature,
+    lowers_loss,
     reliability,
 )
 from pointsman.runtime.predictor import Reading
@@ -210,3 +212,35 @@ def test_rows_of_one_label_cannot_tell_a_temperature():
     assert not can_calibrate(THREE, [Example("a", "law"), Example("b", "law")])
     assert can_calibrate(PII, [Example("a"), Example("b", spans=(Span(0, 1, "PERSON"),))])
     assert not can_calibrate(PII, [Example("a")])
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels", "says"),
+    [
+        (THREE, ["law", "business"] * 14, "28 independent texts"),
+        (THREE, ["law", "business"] * 15, ""),
+        (JAILBREAK, ["benign"] * 500 + ["jailbreak"] * 2, "2 independent texts of jailbreak"),
+        (JAILBREAK, ["benign"] * 20 + ["jailbreak"] * 12, ""),
+    ],
+)
+def test_too_few_rows_for_a_temperature_are_said(spec, labels, says):
+    found = few_to_calibrate(spec, [Example(str(i), x) for i, x in enumerate(labels)])
+    assert (says in found) if says else not found
+
+
+def test_of_tokens_texts_with_spans_count():
+    held, empty = Example("b", spans=(Span(0, 1, "PERSON"),)), Example("a")
+    assert "29 independent texts with spans" in few_to_calibrate(PII, [held] * 29 + [empty] * 90)
+    assert few_to_calibrate(PII, [held] * 30) == ""
+    copies = [Example("b", spans=held.spans, group="one")] * 90
+    assert "1 independent" in few_to_calibrate(PII, copies)
+
+
+def test_what_lowers_the_loss_is_told_from_what_raises_it():
+    examples, readings = sampled(THREE, 300, 3.0)
+    fitted = fit_temperature(meta(THREE), examples, readings)
+    assert lowers_loss(meta(THREE, temperature=9.0), fitted, examples, readings)
+    assert not lowers_loss(meta(THREE), 0.2, examples, readings)
+    described = describe_calibration(collect_scores(meta(THREE), examples, readings), examples)
+    assert described["nll"] == pytest.approx(collect_scores(meta(THREE), examples, readings).nll())
+    assert sum(described["histogram"]) == 300 and len(described["histogram"]) == 20

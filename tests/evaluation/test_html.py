@@ -14,7 +14,7 @@ from pointsman.evaluation.html import Entry, write_index, write_page
 from pointsman.evaluation.mistakes import span_mistakes
 from pointsman.evaluation.report import write_markdown
 from pointsman.evaluation.sections import sections
-from pointsman.evaluation.wording import verdict
+from pointsman.evaluation.wording import calibration_note, verdict
 from tests.evaluation.accounts import HOSTILE, account
 
 VOID = {"meta", "br", "img", "link"}
@@ -141,6 +141,93 @@ def test_plots_cope_with_what_is_absent():
     assert not any(plots(bare).values())
 
 
+def test_the_operating_point_is_marked_and_said():
+    from pointsman.evaluation.plots import plots
+
+    item = account("jailbreak")
+    drawn, report = plots(item), write_markdown(item)
+    assert "operating point 0.730" in drawn["thresholds"][0].svg
+    assert [plot.svg.count("operating point, on test") for plot in drawn["curves"]] == [1, 1]
+    assert "by the rule fpr=0.01: jailbreak is given from a probability of 0.7300." in report
+    assert "50.0% of the test rows are" in report
+    item = account("category")
+    assert "operating point, on test" in plots(item)["coverage"][0].svg
+    report = write_markdown(item)
+    assert "accuracy=0.95: below a probability of 0.4200 an answer is unsure." in report
+    for point, says in (
+        ({**item.figures["operating_point"], "abstain_below": 0.0}, "no answer is unsure."),
+        ({"test": item.figures["operating_point"]["test"]}, "No rule chose a threshold"),
+    ):
+        changed = dataclasses.replace(item, figures={**item.figures, "operating_point": point})
+        assert says in write_markdown(changed) and plots(changed)["coverage"]
+
+
+def test_perturbed_texts_are_told_at_the_threshold_in_use():
+    from pointsman.evaluation.plots import plots
+
+    item = account("jailbreak")
+    report = write_markdown(item)
+    part = report.split("## Perturbed texts")[1].split("\n## ")[0]
+    assert "At the threshold in use:" in part
+    assert "| as they are | 0.8800 | 0.8500 to 0.9100 | 0.0130 | 0.0070 to 0.0190 |" in part
+    assert "| typos | 0.7600 | 0.7300 to 0.7900 | 0.0530 | 0.0430 to 0.0630 |" in part
+    labels = [plot.label for plot in plots(item)["perturbations"]]
+    assert labels[0].startswith("Recall at the threshold in use")
+    assert labels[1].startswith("False positive rate at the threshold in use") and len(labels) == 3
+    assert len(plots(account("category"))["perturbations"]) == 1
+
+
+def test_thresholds_of_types_are_told_with_what_they_give():
+    part = write_markdown(account("pii")).split("## Operating point")[1].split("\n## ")[0]
+    assert "By type, on test:" in part and "By type, on validation:" not in part
+    assert "(only 4 groups)" in part and "Four types have too few spans." in part
+    lines = [line for line in part.splitlines() if line.startswith("| ")]
+    assert any("| none | 0.9300 | 0.9000 to 0.9600 | 0.8700 |" in line for line in lines)
+    assert any("| 0.6000 | 0.9300 |" in line for line in lines)
+
+
+def test_what_is_to_be_doubted_is_said_everywhere(capsys):
+    from pointsman.bundle.card import write_card
+    from pointsman.cli.results import show_evaluation, show_operating_point
+
+    item = account("jailbreak")
+    point = {**item.figures["operating_point"], "enough": False, "reached": False}
+    point |= {"temperature_enough": False, "note": "6 benign rows"}
+    after = {
+        **item.figures["calibration"]["after"],
+        "ece": {"value": 0.1, "low": 0.09, "high": 0.2},
+    }
+    figures = {**item.figures, "operating_point": point}
+    figures["calibration"] = {**item.figures["calibration"], "after": after}
+    changed = dataclasses.replace(item, figures=figures)
+    meta = item.meta.model_copy(
+        update={"operating_point": point, "thresholds": point["threshold"], "metrics": figures}
+    )
+    show_evaluation(meta, {k: v for k, v in figures.items() if k != "slices"})
+    evaluated = " ".join(capsys.readouterr().err.split())
+    show_operating_point(item.meta, meta)
+    calibrated = " ".join(capsys.readouterr().err.split())
+    rose = "Scaling raised the calibration error of these rows, from 0.0800 to 0.1000."
+    page = " ".join(" ".join(Page(write_page(changed)).text).split())
+    for place in (write_markdown(changed), page, write_card(meta), evaluated, calibrated):
+        assert "Too little data for this rule" in place
+        assert "do not reach what the rule asks for" in place
+        assert "Too little data to tell a temperature" in place
+    for place in (write_markdown(changed), page, evaluated):
+        assert rose in place
+    assert "6 benign rows" in write_card(meta) and "`jailbreak` from 0.7300" in write_card(meta)
+    plain = write_markdown(item) + write_card(item.meta)
+    assert "Too little data" not in plain and "Scaling raised" not in plain
+
+
+def test_a_rise_within_its_interval_may_be_chance():
+    errors = [{"ece": {"value": v, "low": 0.01, "high": 0.05}} for v in (0.02, 0.03)]
+    note = calibration_note({"before": errors[0], "after": errors[1]})
+    assert note.text.endswith("from 0.0200 to 0.0300, which may be chance.")
+    assert calibration_note({"before": errors[1], "after": errors[0]}) is None
+    assert calibration_note({"before": {}, "after": errors[0]}) is None
+
+
 @pytest.mark.parametrize("name", ["pii", "jailbreak"])
 def test_hostile_texts_stay_texts(name):
     item = account(name, hostile=True, reveal=True)
@@ -197,6 +284,38 @@ def test_too_few_groups_are_said():
     for report in (write_page(changed), write_markdown(changed)):
         assert "over 4 independent groups of rows" in report
         assert "too few groups for the interval to be trusted" in report
+
+
+def test_provenance_is_words_and_says_nothing_twice():
+    item = account("jailbreak")
+    audit = {"leakage": 7, "repaired": 0, "licences": {"mine": "CC-BY-NC-4.0"}, "findings": ["seven rows leak"]}  # fmt: skip
+    allowed = {"leakage": 7, "sources": [{"name": "mine", "licence": "CC-BY-NC-4.0"}]}
+    provenance = {**item.meta.provenance, "audit": audit, "allowed": allowed, "run": {"data": "49af"}}  # fmt: skip
+    recipe = {"sources": [{"name": "mine", "ood": True, "split": None}, {"name": "other"}], "train": {"drop_last": False}}  # fmt: skip
+    meta = item.meta.model_copy(update={"provenance": provenance, "recipe": recipe})
+    figures = {k: v for k, v in item.figures.items() if k != "audit"}
+    report = write_markdown(dataclasses.replace(item, meta=meta, figures=figures))
+    told, kept = report.split("## Data audit")[1].split("## Provenance")
+    assert "**Trained with known leakage: 7 rows" in told and "seven rows leak" in told
+    assert "| mine | CC-BY-NC-4.0 |" in told
+    assert "audit" not in kept and "allowed" not in kept and "| run.data | 49af |" in kept
+    assert "| sources | name mine, ood yes; name other |" in kept
+    assert "| train.drop_last | no |" in kept and "{" not in kept and "None" not in kept
+
+
+def test_slices_are_called_by_what_they_are():
+    from pointsman.evaluation.plots import plots
+
+    item = account("jailbreak")
+    row = {"rows": 30, "metric": "flagged", "value": 0.5, "flagged": 0.5, "interval": {"low": 0.4, "high": 0.6}}  # fmt: skip
+    slices = {"ood-far": {**row, "by": "ood"}, "harmful": {**row, "by": "kept out"}}
+    changed = dataclasses.replace(item, figures={**item.figures, "slices": slices})
+    report = write_markdown(changed)
+    assert "Out-of-distribution sources:" in report and "Kept out of training:" in report
+    assert report.count("| share flagged |") == 2, "once as a metric in each row, in no column"
+    labels = [plot.label for plot in plots(changed)["slices"]]
+    assert labels[0].startswith("Out-of-distribution sources: share flagged, with")
+    assert labels[1].startswith("Kept out of training: share flagged, with")
 
 
 def test_a_page_is_the_same_each_time():

@@ -7,6 +7,7 @@ from pointsman.core.types import Example, PredictedSpan, Prediction, Span
 from pointsman.data.perturb import LONGEST, PERTURBATIONS, names_for
 from pointsman.evaluation.perturbed import EvaluateOptions, perturbed_figures, sample_rows
 from pointsman.tasks.category import CATEGORY
+from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.pii import PII
 
 ROWS = [Example(f"law question {n}", "law") for n in range(30)]
@@ -82,3 +83,29 @@ def test_what_is_named_and_does_not_fit_a_token_task_is_left_to_the_others():
 def test_options_are_closed(values):
     with pytest.raises(ConfigError, match="typos|rows"):
         EvaluateOptions.parse(values, where="options")
+
+
+def test_a_detector_is_told_at_its_threshold_where_the_ranking_hides_all():
+    """Upper case lowers every score alike: ROC-AUC stays 1 while nothing is caught any more."""
+
+    def answer(texts):
+        scores = [
+            (0.9 if "ATTACK" in t.upper() else 0.3) * (0.5 if t.isupper() else 1) for t in texts
+        ]
+        return [
+            Prediction("jailbreak", "jailbreak" if s >= 0.5 else "benign", s, {"benign": 1 - s, "jailbreak": s})
+            for s in scores
+        ]  # fmt: skip
+
+    rows = [Example(f"attack number {n}", "jailbreak") for n in range(20)]
+    rows += [Example(f"question number {n}", "benign") for n in range(30)]
+    found = run(rows=rows, spec=JAILBREAK, answer=answer, perturbations=["uppercase", "lowercase"])
+    upper = found["uppercase"]
+    assert upper["metric"] == "roc_auc" and upper["value"] == upper["clean"] == 1.0
+    sides = upper["at_threshold"]
+    assert sides["clean"]["recall"]["value"] == 1.0 and sides["perturbed"]["recall"]["value"] == 0.0
+    assert sides["perturbed"]["recall"]["high"] == pytest.approx(1 - 0.025 ** (1 / 20))
+    assert sides["clean"]["false_positive_rate"]["high"] == pytest.approx(1 - 0.025 ** (1 / 30))
+    same = found["lowercase"]["at_threshold"]
+    assert same["perturbed"] == same["clean"]
+    assert "at_threshold" not in run(perturbations=["uppercase"])["uppercase"]

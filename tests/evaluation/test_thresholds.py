@@ -5,15 +5,10 @@ import pytest
 
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
-from pointsman.evaluation.thresholds import (
-    OperatingPoint,
-    Rule,
-    choose_operating_point,
-    default_rule,
-    describe_point,
-    parse_rule,
-    threshold_at_fpr,
-)
+from pointsman.evaluation.cuts import threshold_at_fpr
+from pointsman.evaluation.point import describe_point
+from pointsman.evaluation.rules import OperatingPoint, Rule, default_rule, parse_rule
+from pointsman.evaluation.thresholds import choose_operating_point
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.pii import PII
@@ -46,6 +41,7 @@ def random_pairs(benign, attacks, seed=0):
     [
         ("fpr=0.01", JAILBREAK, Rule("fpr", 0.01)),
         (" precision=0.9 ", JAILBREAK, Rule("precision", 0.9)),
+        ("recall=0.95", JAILBREAK, Rule("recall", 0.95)),
         ("cost=20:1", JAILBREAK, Rule("cost", 20, 1)),
         ("risk=0.01@0.9", JAILBREAK, Rule("risk", 0.01, 0.9)),
         ("risk=0.02", JAILBREAK, Rule("risk", 0.02, 0.95)),
@@ -102,7 +98,9 @@ def test_scores_of_one_leave_no_room():
 def test_too_few_benign_rows_are_said():
     point = choose("fpr=0.01", random_pairs(100, 50))
     assert (
-        not point.enough and "100 benign rows" in point.notes[0] and "1.0 of them" in point.notes[0]
+        not point.enough
+        and "100 benign rows" in point.notes[0]
+        and "is 1 of them" in point.notes[0]
     )
     assert choose("fpr=0.01", random_pairs(500, 50)).enough
     assert choose("fpr=0.05", [(s, t) for s, t in random_pairs(500, 0)]).thresholds["jailbreak"] < 1
@@ -140,7 +138,82 @@ def test_precision_takes_the_lowest_threshold_that_keeps_it():
     assert choose("precision=0.8", pairs).thresholds["jailbreak"] == pytest.approx(0.45)
     assert choose("precision=0.99", pairs).thresholds["jailbreak"] == pytest.approx(0.75)
     hopeless = choose("precision=0.9", [(0.9, False), (0.5, True), (0.2, False)])
-    assert not hopeless.enough and "the best is 0.500" in hopeless.notes[0]
+    assert not hopeless.reached and "the best is 0.500" in hopeless.notes[-1]
+
+
+def test_recall_takes_the_highest_precision_among_the_thresholds_that_keep_it():
+    pairs = [
+        (0.9, True),
+        (0.8, True),
+        (0.7, False),
+        (0.6, True),
+        (0.5, True),
+        (0.4, False),
+        (0.3, True),
+    ]
+    point = choose("recall=0.6", pairs)  # 0.6: 3 of 4; 0.5: 4 of 5; 0.3: 5 of 7
+    assert point.thresholds["jailbreak"] == pytest.approx(0.45) and point.reached
+    assert "precision 0.800" in point.notes[-1]
+    assert choose("recall=0.4", pairs).thresholds["jailbreak"] == pytest.approx(0.75)
+    assert choose("recall=0.9", pairs).thresholds["jailbreak"] == pytest.approx(0.15)
+    with_ties = [(0.9, True), (0.5, True), (0.5, False), (0.5, True), (0.2, False)]
+    assert choose("recall=0.5", with_ties).thresholds["jailbreak"] == pytest.approx(0.35)
+
+
+@pytest.mark.parametrize("recall", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("digits", [1, 6])
+def test_no_other_threshold_with_the_recall_is_more_precise(recall, digits):
+    pairs = [(round(s, digits), t) for s, t in random_pairs(400, 200, seed=3)]
+    scores, truth = np.asarray([s for s, _ in pairs]), np.asarray([t for _, t in pairs])
+    flagged = scores >= choose(f"recall={recall}", pairs).thresholds["jailbreak"]
+    assert flagged[truth].mean() >= recall
+    for other in np.unique(scores):
+        mine = scores >= other
+        assert mine[truth].mean() < recall or truth[mine].mean() <= truth[flagged].mean()
+
+
+@pytest.mark.parametrize(
+    ("rule", "benign", "attacks", "says"),
+    [
+        ("precision=0.9", 400, 40, "what is wrong is"),
+        ("recall=0.95", 400, 99, "99 positive rows: at a recall of 0.95 what is missed is 4.95"),
+        ("cost=20:1", 400, 29, "29 positive rows"),
+        ("cost=20:1", 29, 400, "29 benign rows"),
+        ("cost=20:1", 4, 2, "2 positive rows"),
+        ("precision=0.5", 400, 2, "too few to say"),
+        ("recall=0.95", 3, 400, "3 independent groups of rows of benign"),
+    ],
+)
+def test_every_rule_of_a_detector_says_that_rows_are_few(rule, benign, attacks, says):
+    point = choose(rule, random_pairs(benign, attacks))
+    assert not point.enough and says in point.notes[0]
+
+
+@pytest.mark.parametrize("rule", ["precision=0.9", "recall=0.95", "cost=20:1", "fpr=0.05"])
+def test_enough_rows_are_enough_and_rows_of_one_group_are_one(rule):
+    examples, answers = detections(random_pairs(400, 150))
+    parsed = parse_rule(rule, JAILBREAK)
+    assert choose_operating_point(JAILBREAK, parsed, examples, answers).enough
+    copies = [Example(e.text, e.label, group=f"g{i % 5}") for i, e in enumerate(examples)]
+    point = choose_operating_point(JAILBREAK, parsed, copies, answers)
+    assert not point.enough and "5 independent groups" in point.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows", "enough"),
+    [
+        ("accuracy=0.95", 6, False),
+        ("accuracy=0.95", 99, False),
+        ("accuracy=0.95", 200, True),
+        ("coverage=0.9", 6, False),
+        ("coverage=0.9", 49, False),
+        ("coverage=0.9", 60, True),
+    ],
+)
+def test_abstaining_says_that_rows_are_few(rule, rows, enough):
+    point = abstain(rule, [(0.5 + i / 1000, True) for i in range(rows)])
+    assert point.enough == enough
+    assert any("too few to say" in note for note in point.notes) != enough
 
 
 @pytest.mark.parametrize(
@@ -150,7 +223,7 @@ def test_cost_weighs_misses_against_alarms(rule, threshold):
     pairs = [(0.9, True), (0.8, True), (0.7, False), (0.6, False), (0.4, True), (0.3, False)]
     point = choose(rule, pairs)
     assert point.thresholds["jailbreak"] == pytest.approx(threshold)
-    assert "mean cost" in point.notes[0]
+    assert "mean cost" in point.notes[-1]
 
 
 def test_cost_may_flag_nothing():
@@ -189,9 +262,9 @@ def test_abstaining_answers_as_much_as_the_accuracy_allows():
     assert abstain("accuracy=0.8", rows).abstain_below == pytest.approx(0.45)
     assert abstain("accuracy=0.95", rows).abstain_below == pytest.approx(0.65)
     easy = abstain("accuracy=0.5", rows)
-    assert easy.abstain_below == 0 and easy.enough
+    assert easy.abstain_below == 0 and easy.reached
     hopeless = abstain("accuracy=0.9", [(0.9, False), (0.5, True)])
-    assert hopeless.abstain_below == 0 and not hopeless.enough
+    assert hopeless.abstain_below == 0 and not hopeless.reached
     assert sum(s >= abstain("coverage=0.5", rows).abstain_below for s, _ in rows) == 3
 
 
@@ -241,12 +314,22 @@ def test_a_precision_for_each_type():
         Prediction("pii", None, 0.9, spans=(PredictedSpan(10, 14, "GPE", "", 0.9),)) for _ in found
     ]
     hopeless = choose_operating_point(PII, rule, examples, wrong)
-    assert not hopeless.enough and "GPE" in hopeless.notes[-1]
+    assert not hopeless.reached and "GPE" in hopeless.notes[-1]
+
+
+def test_a_precision_of_few_spans_is_said():
+    rule = parse_rule("precision=0.95", PII)
+    few = choose_operating_point(PII, rule, *spans(1))  # 60 spans: three wrong ones would do
+    assert not few.enough and few.reached and few.notes[-1].endswith(": GPE")
+    assert choose_operating_point(PII, rule, *spans(1, rows=200)).enough
+    assert choose_operating_point(PII, Rule("f1"), *spans(1)).enough
+    none = choose_operating_point(PII, Rule("f1"), *spans(1, rows=20))
+    assert not none.enough and "fewer than 30 spans" in none.notes[0]
 
 
 def test_a_point_has_a_json_form():
     point = OperatingPoint(Rule("cost", 20, 1), {"jailbreak": 0.5}, notes=("a", "b"))
     assert describe_point(point) == {
         "rule": "cost=20:1", "target": 20, "threshold": {"jailbreak": 0.5}, "abstain_below": 0.0,
-        "enough": True, "note": "a; b",
+        "enough": True, "reached": True, "note": "a; b",
     }  # fmt: skip

@@ -9,8 +9,9 @@ from pointsman import load
 from pointsman.bundle.layout import read_bundle
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.types import Example
-from pointsman.evaluation.thresholds import Rule
-from pointsman.pipeline.calibrate import calibrate, measure_point, rule_for, write_calibrated
+from pointsman.evaluation.point import measure_point
+from pointsman.evaluation.rules import Rule
+from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate
 from pointsman.tasks.catalogue import load_task
 from tests.runs import jailbreak_rows
@@ -118,4 +119,46 @@ def test_an_abstaining_task_reports_what_is_left():
     ] * 2
     found = measure_point(spec, examples, answers)
     assert found["coverage"]["value"] == 0.5 and found["accuracy"]["value"] == 1.0
-    assert measure_point(spec, examples[:1], answers[1:2]) == {"coverage": {"value": 0.0}}
+    assert found["coverage"]["low"] < 0.5 < found["coverage"]["high"] and found["coverage"]["few"]
+    assert found["accuracy"]["exact"] and found["accuracy"]["groups"] == 2
+    nothing = measure_point(spec, examples[:1], answers[1:2])
+    assert list(nothing) == ["coverage"] and nothing["coverage"]["value"] == 0.0
+    assert nothing["coverage"]["high"] == pytest.approx(0.975)  # one row says next to nothing
+
+
+def test_a_detectors_point_has_recall_and_precision():
+    from pointsman.core.types import Prediction
+
+    given = [("jailbreak", "jailbreak")] * 6 + [("benign", "jailbreak")] * 2
+    given += [("jailbreak", "benign")] * 4 + [("benign", "benign")] * 8
+    examples = [Example(str(i), label) for i, (label, _) in enumerate(given)]
+    answers = [Prediction("jailbreak", x, 0.9, {"benign": 0.1, "jailbreak": 0.9}) for _, x in given]
+    found = measure_point(SPEC, examples, answers)
+    assert {k: v["value"] for k, v in found.items()} == pytest.approx(
+        {"false_positive_rate": 0.2, "recall": 0.6, "precision": 0.75}
+    )
+    assert {k: v["groups"] for k, v in found.items()} == {
+        "false_positive_rate": 10, "recall": 10, "precision": 8,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ["cost=20:1", "precision=0.9", "recall=0.9", "fpr=0.05"])
+def test_six_rows_choose_and_say_that_they_are_few(bundle, rule):
+    few = [e for e in rows(60) if e.label == "benign"][:4]
+    few += [e for e in rows(60) if e.label == "jailbreak"][:2]
+    meta = calibrate(load(bundle), few, rule_for(SPEC, rule), data="mine")
+    point = meta.operating_point
+    assert not point["enough"] and not point["temperature_enough"]
+    assert "too few" in point["note"] and "6 independent texts" in point["note"]
+    assert point["validation"]["recall"]["few"]
+
+
+def test_a_temperature_that_does_not_help_is_left_at_one(bundle, monkeypatch):
+    examples = rows(200)
+    helped = calibrate(load(bundle), examples, Rule("fpr", 0.1), data="mine")
+    assert helped.temperature != 1.0 and helped.operating_point["temperature_enough"]
+    place = "pointsman.pipeline.calibrate.fit_temperature"
+    monkeypatch.setattr(place, lambda *args: 19.0)  # as a fit that misses would give
+    meta = calibrate(load(bundle), examples, Rule("fpr", 0.1), data="mine")
+    assert meta.temperature == 1.0
+    assert "no temperature makes the true labels likelier" in meta.operating_point["note"]

@@ -47,10 +47,25 @@ def test_the_examples_run_dry_by_name(path, tmp_path, monkeypatch):
     comparison = load_comparison(Path(path.stem))
     assert comparison.name == path.stem and path.read_text().startswith("# ")
     lines = "\n".join(plan_comparison(comparison))
-    for name in comparison.variants:
-        assert f"-> runs/{comparison.name}/{name}-seed-1/intent" in lines
-    assert "-> minilm, lora, preset default" in lines and "minilm, full" in lines
+    for variant in expand(comparison):
+        for each in variant.recipe.tasks:
+            options = variant.recipe.train_options(each)
+            place = f"runs/{comparison.name}/{variant.name}/{each.task}"
+            trained = f"-> {variant.recipe.backbone}, {options.method}, preset {options.preset}"
+            assert f"{trained} -> {place}\n" in lines + "\n"
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
+
+
+def test_the_examples_are_those_of_the_documents_tables():
+    assert {path.stem for path in EXAMPLES} >= {"full_against_lora", "bert_against_modernbert"}
+    found = expand(load_comparison(Path("bert_against_modernbert")))
+    assert {v.recipe.backbone for v in found} == {"bert-base", "modernbert-base"}
+    options = [v.recipe.train_options(t) for v in found for t in v.recipe.tasks]
+    assert {(o.method, o.learning_rate, o.network.freeze_layers) for o in options} == {
+        ("full", 3e-5, 0)
+    }
+    full = expand(load_comparison(Path("full_against_lora")))
+    assert {v.recipe.train_options(v.recipe.tasks[0]).method for v in full} == {"full", "lora"}
 
 
 def test_every_seed_of_every_variant_is_a_recipe(place):
