@@ -7,15 +7,15 @@ from typing import Any
 
 from pointsman.bundle.meta import Cost
 from pointsman.evaluation.account import Account, Cell, Note, Section, Table
-from pointsman.evaluation.wording import title
+from pointsman.evaluation.audit_section import audit_section
+from pointsman.evaluation.wording import MASKED, REVEALED, title
 
-MASKED = "Masked: marked spans, e-mail addresses, long numbers. Names in other texts may show."
-REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
+_TOLD_APART = ("backbone", "data", "encoding", "audit")  # of the provenance
 
 
 def background_sections(account: Account) -> list[Section]:
     """Return the sections that follow the figures; those without content are left out."""
-    builders = (_training, _postprocess, _audit, _errors, _mistakes, _cost, _provenance)
+    builders = (_training, _postprocess, audit_section, _errors, _mistakes, _cost, _provenance)
     return [section for section in (build(account) for build in builders) if section]
 
 
@@ -64,28 +64,6 @@ def _postprocess(account: Account) -> Section | None:
 
 def _change(name: str, without: float, with_it: float) -> tuple[Cell, ...]:
     return name, without, with_it, f"{with_it - without:+.4f}"
-
-
-def _audit(account: Account) -> Section | None:
-    audit = account.figures.get("audit")
-    if not audit:
-        return None
-    named = {
-        "leakage": "rows leaking across splits",
-        "repaired": "of them repaired",
-        "near_duplicates": "near-duplicates",
-    }
-    rows = [(words, audit[key]) for key, words in named.items() if key in audit]
-    tables = [Table(("found", "rows"), tuple(rows))] if rows else []
-    licences = audit.get("licences", {})
-    if licences:
-        listed = tuple((str(name), _words(value)) for name, value in licences.items())
-        tables.append(Table(("source", "licence"), listed))
-    notes = [Note(str(finding)) for finding in audit.get("findings", ())]
-    if audit.get("non_commercial"):
-        names = ", ".join(map(str, audit["non_commercial"]))
-        notes.insert(0, Note(f"Not for commercial use, or of unknown licence: {names}.", "warn"))
-    return Section("audit", "Data audit", tuple(tables), tuple(notes))
 
 
 def _words(value: Any) -> str:
@@ -176,7 +154,7 @@ def _backbone(account: Account) -> Table | None:
     rows = dict(kept.get("backbone", {}))
     if "seed" in kept.get("data", {}):
         rows["seed of the splits"] = kept["data"]["seed"]
-    rows |= _flat({k: v for k, v in kept.items() if k not in ("backbone", "data", "encoding")})
+    rows |= _flat({k: v for k, v in kept.items() if k not in _TOLD_APART})
     return _pairs(("what", "which"), rows, "Model")
 
 
