@@ -472,13 +472,40 @@ def test_the_audit_finds_that_a_row_split_of_presidio_leaks(shared_data):
     assert 190 <= told["groups_of_two_or_more"] <= 215
 
 
+def test_the_audit_finds_a_label_that_a_part_of_a_public_source_owns(tmp_path):
+    from pyarrow import Table, parquet
+
+    made = [("engineering", "stemez-Optics")] * 24 + [("law", "ori_mmlu-law")] * 20
+    made += [("engineering", "ori_mmlu-wiring"), ("law", "stemez-law"), ("law", "scibench-law")]
+    texts = [e.text for e in rows(len(made))]
+    table = Table.from_pylist(
+        [{"question": t, "category": c, "src": s} for t, (c, s) in zip(texts, made, strict=True)]
+    )
+    folder = tmp_path / "TIGER-Lab/MMLU-Pro/data"
+    folder.mkdir(parents=True)
+    for split in ("test", "validation"):
+        parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+    spec = TASKS["category"].adapt(labels=("engineering", "law"))
+    loaded = load_source(SourceRequest(name="mmlu_pro"), spec, mirror=tmp_path)
+    assert {e.source.split("/")[0] for e in loaded.examples} == {"mmlu_pro"}
+    data = AuditedData.from_examples(spec, loaded.examples, [loaded.provenance])
+    found = audit(data, shown=lambda example: example.text)
+    assert [f["text"] for f in found["findings"] if "owns" in f["text"]] == [
+        "mmlu_pro/stemez owns engineering: 96% of its 50 rows, and 53% of all rows",
+        "mmlu_pro/ori_mmlu owns law: 91% of its 44 rows, and 45% of all rows",
+    ]
+    assert found["licences"] == {"mmlu_pro": {"licence": "MIT", "standing": "open"}}
+
+
 def test_the_audit_finds_that_stemez_owns_engineering(shared_data):
-    examples = []
-    for file in sorted((shared_data / "category").glob("mmlu_pro-*.jsonl")):
-        examples += load_source(SourceRequest(path=str(file)), TASKS["category"]).examples
-    found = audit(AuditedData.from_examples(TASKS["category"], examples, OPEN), shown=str)
+    loaded = load_source(
+        SourceRequest(name="mmlu_pro"), TASKS["category"], mirror=shared_data / "hub"
+    )
+    data = AuditedData.from_examples(TASKS["category"], loaded.examples, [loaded.provenance])
+    found = audit(data, shown=str)
     (entry,) = (x for x in found["shortcuts"]["owned"] if x["label"] == "engineering")
-    assert "stemez" in entry["source"] and entry["share"] == pytest.approx(0.93, abs=0.01)
+    assert entry["source"] == "mmlu_pro/stemez" and entry["share"] == pytest.approx(0.93, abs=0.01)
+    assert any("mmlu_pro/stemez owns engineering" in f["text"] for f in found["findings"])
 
 
 def test_the_audit_finds_that_wildguard_is_benign_without_its_harmful_rows(shared_data):
