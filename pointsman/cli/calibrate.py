@@ -46,14 +46,14 @@ def calibrate_cli(
     predictor = load_head(bundle, head or head_of(bundle, data))
     rule = rule_for(predictor.task, at)
     named = parse_pairs(columns, option="--column")
-    examples, _ = read_labelled(
+    examples = read_labelled(
         predictor.task,
         data,
         columns=named,
         on_bad_row=on_bad_row,
         say=say,
         split="validation",  # what is chosen on test rows cannot be checked on them
-    )
+    ).rows
     name = f"the validation split of {data.name}" if is_prepared(data) else data.name
     with progress_bar("calibrating", len(examples)) as progress:
         meta = calibrate(predictor, examples, rule, data=name, progress=progress)

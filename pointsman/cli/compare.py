@@ -199,8 +199,8 @@ def _compare(
     how["head"] = how["head"] or task_of(data)
     spec, _ = check_same_task(contestants, how["head"])
     named = parse_pairs(rows["columns"], option="--column")
-    examples, _ = read_labelled(spec, data, columns=named, on_bad_row=rows["on_bad_row"], say=say)
-    chosen = choose_rows(spec, examples, data, limit=rows["limit"], seed=rows["seed"])
+    found = read_labelled(spec, data, columns=named, on_bad_row=rows["on_bad_row"], say=say)
+    chosen = choose_rows(spec, found.rows, data, limit=rows["limit"], seed=rows["seed"])
     _show(compare_bundles(contestants, chosen, place, **how))
     say(f"written to {place}")
 

@@ -10,13 +10,18 @@ import typer
 from pointsman.cli.console import say, show_table
 
 if TYPE_CHECKING:
-    from pointsman.core.types import Example
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import Check
     from pointsman.pipeline.evaluate import Evaluation
+    from pointsman.pipeline.run import Labelled
     from pointsman.runtime.predictor import Predictor
 
 DATA = "data.json"  # beside metrics.json: what was evaluated
+WITH_TRAINING = "Of the data that was evaluated on, with all of its splits."
+WITHOUT_TRAINING = (
+    "Of the rows that were evaluated on. Whether the model has learned from their like cannot be "
+    "told from them."
+)
 ROWS = 500  # that are perturbed: more than in a run, since here figures are all that is waited for
 
 
@@ -49,6 +54,7 @@ def evaluate_cli(
     from pointsman.core.files import write_json
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import run_reference
+    from pointsman.evaluation.wording import verdict
     from pointsman.pipeline.evaluate import write_evaluation
     from pointsman.pipeline.run import head_of, read_labelled
     from pointsman.runtime.predictor import load_head
@@ -63,11 +69,10 @@ def evaluate_cli(
     if data is None:
         return
     named = parse_pairs(columns, option="--column")
-    examples, slices = read_labelled(
-        predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say
-    )
-    result = _evaluate(predictor, examples, slices, asked, reveal=reveal)
+    labelled = read_labelled(predictor.task, data, columns=named, on_bad_row=on_bad_row, say=say)
+    result = _evaluate(predictor, labelled, asked, reveal=reveal)
     show_evaluation(predictor.meta, result.figures)
+    say(verdict(result.figures).text)
     beside = find_bundles([bundle])[0].resolve().parent
     place = output or _free_place(beside / f"evaluation-{data.stem}", data)
     write_evaluation(predictor, result, place, str(data.name), beside=beside)
@@ -77,26 +82,29 @@ def evaluate_cli(
 
 def _evaluate(
     predictor: Predictor,
-    examples: list[Example],
-    slices: dict[str, list[Example]],
+    labelled: Labelled,
     asked: EvaluateOptions | None,
     *,
     reveal: bool,
 ) -> Evaluation:
-    """Evaluate under a progress bar."""
-    from pointsman.pipeline.evaluate import evaluate, texts_to_answer
+    """Evaluate under a progress bar, beside the baselines and with an audit of the data."""
+    from pointsman.pipeline.evaluate import add_audit, add_baselines, evaluate, texts_to_answer
     from pointsman.pipeline.progress import progress_bar
 
-    total = texts_to_answer(predictor.task, examples, slices, asked)
+    total = texts_to_answer(predictor.task, labelled.rows, labelled.slices, asked)
     with progress_bar("evaluating", total) as progress:
-        return evaluate(
+        result = evaluate(
             predictor,
-            examples,
-            slices=slices,
+            labelled.rows,
+            slices=labelled.slices,
             perturbations=asked,
             reveal=reveal,
             progress=progress,
         )
+    add_baselines(result, predictor.task, labelled.rows, labelled.train)
+    about = WITHOUT_TRAINING if labelled.train is None else WITH_TRAINING
+    add_audit(result, labelled.everything, about=about)
+    return result
 
 
 def _what(data: Path) -> dict[str, str]:

@@ -10,13 +10,14 @@ from typing import Any
 from pointsman.core.types import SPLITS, Example
 from pointsman.data.conventions import find_conventions
 from pointsman.data.dedupe import drop_duplicates
-from pointsman.data.findings import find_findings
+from pointsman.data.findings import Texts, find_findings
 from pointsman.data.languages import count_languages
 from pointsman.data.leakage import Links, count_leakage, find_links, split_by_rows
 from pointsman.data.licences import licence_standing
 from pointsman.data.prepared import SLICES, PreparedData
+from pointsman.data.sampling import row_hash
 from pointsman.data.schema import SLICE
-from pointsman.data.shortcuts import find_shortcuts, labels_of, one_sided
+from pointsman.data.shortcuts import find_shortcuts, labels_of
 from pointsman.tasks.spec import TaskSpec
 
 FORMAT = "pointsman.audit/1"
@@ -38,20 +39,34 @@ class AuditedData:
         rows: Rows by split, by `slices/NAME`, or under `no split`.
         sources: Name and licence of every source.
         repaired: Rows that were moved to the side of their group when the data was prepared.
+        moved: Some of them, each with a row that it followed.
+        contradicting: Texts that were left out then, since their copies contradict each other.
+        conflicts: Some of them: the labels, and one copy.
     """
 
     spec: TaskSpec
     rows: Mapping[str, Sequence[Example]]
     sources: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     repaired: int = 0
+    moved: Sequence[tuple[Example, Example]] = ()
+    contradicting: int = 0
+    conflicts: Sequence[tuple[Sequence[str], Example]] = ()
 
     @classmethod
     def from_prepared(cls, data: PreparedData) -> AuditedData:
-        """Take prepared data, its slices with it."""
+        """Take prepared data, its slices with it, and what preparing it has mended."""
         rows = {name: getattr(data, name) for name in SPLITS}
         rows |= {f"{SLICES}/{name}": examples for name, examples in data.slices.items()}
-        repaired = data.manifest.get("leakage", {}).get("rows_moved", 0)
-        return cls(data.spec, rows, data.manifest.get("sources", ()), repaired)
+        repair = data.manifest.get("leakage", {})
+        return cls(
+            data.spec,
+            rows,
+            data.manifest.get("sources", ()),
+            repair.get("rows_moved", 0),
+            _moved(repair.get("examples", ()), rows),
+            data.manifest.get("duplicates", {}).get("conflicting_texts", 0),
+            data.conflicts,
+        )
 
     @classmethod
     def from_examples(
@@ -64,6 +79,22 @@ class AuditedData:
             name = split.removeprefix(SLICE)
             rows[f"{SLICES}/{name}" if split.startswith(SLICE) else split].append(example)
         return cls(spec, rows, sources)
+
+
+def _moved(
+    pairs: Sequence[Mapping[str, str]], rows: Mapping[str, Sequence[Example]]
+) -> list[tuple[Example, Example]]:
+    """Find rows that moved by their hashes; one that was sampled out since is left out."""
+    if not pairs:
+        return []
+    wanted = {digest for pair in pairs for digest in pair.values()}
+    found = {row_hash(e): e for examples in rows.values() for e in examples}
+    kept = {digest: found[digest] for digest in wanted if digest in found}
+    return [
+        (kept[pair["row"]], kept[pair["relative"]])
+        for pair in pairs
+        if pair["row"] in kept and pair["relative"] in kept
+    ]
 
 
 def audit(
@@ -91,6 +122,7 @@ def audit(
     links = find_links(examples)
     sides = [name if name in SPLITS else None for name in names]
     learned = [e for e, name in zip(examples, names, strict=True) if not name.startswith(SLICES)]
+    apart = [e for e, name in zip(examples, names, strict=True) if name.startswith(SLICES)]
     leakage = count_leakage(links, sides)
     counted: dict[str, Any] = {
         "format": FORMAT,
@@ -98,9 +130,10 @@ def audit(
         "rows": {name: len(rows) for name, rows in data.rows.items()},
         "leakage": leakage | {"slices_near_train": _slices_near_train(links, names)},
         "repaired": data.repaired,
+        "contradicting": data.contradicting,
         "duplicates": _duplicates(examples, links, data.spec),
         "labels": _labels(data),
-        "shortcuts": find_shortcuts(learned, data.spec) | {"one_sided": _one_sided(data, learned)},
+        "shortcuts": find_shortcuts(learned, apart, data.spec),
         "conventions": find_conventions(learned) if data.spec.level == "token" else {},
         "languages": count_languages(learned),
         "lengths": _lengths(learned, token_lengths, max_length),
@@ -108,25 +141,10 @@ def audit(
     }
     if not any(sides):
         counted["split_by_rows"] = split_by_rows(links)
-    texts = _Texts(examples, learned, shown)
-    counted["findings"] = find_findings(counted, texts.of_all, texts.of_learned)
+    texts = Texts(names, examples, learned, data.moved, data.conflicts, shown)
+    counted["findings"] = find_findings(counted, texts)
     leakage.pop("leaking")
     return counted
-
-
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """The rows by number, as they may be shown."""
-
-    everything: Sequence[Example]
-    learned: Sequence[Example]
-    shown: Shown
-
-    def of_all(self, row: int) -> str:
-        return self.shown(self.everything[row])
-
-    def of_learned(self, row: int) -> str:
-        return self.shown(self.learned[row])
 
 
 def _slices_near_train(links: Links, names: Sequence[str]) -> dict[str, int]:
@@ -137,13 +155,6 @@ def _slices_near_train(links: Links, names: Sequence[str]) -> dict[str, int]:
         if name.startswith(SLICES) and group in train:
             counts[name.partition("/")[2]] += 1
     return dict(counts)
-
-
-def _one_sided(data: AuditedData, learned: Sequence[Example]) -> list[dict[str, Any]]:
-    if data.spec.level == "token":
-        return []
-    apart = [e for name, rows in data.rows.items() if name.startswith(SLICES) for e in rows]
-    return one_sided(learned, apart)
 
 
 def _duplicates(examples: Sequence[Example], links: Links, spec: TaskSpec) -> dict[str, Any]:
@@ -160,21 +171,25 @@ def _duplicates(examples: Sequence[Example], links: Links, spec: TaskSpec) -> di
         "texts_under_two_labels": len(same.conflicts),
         "conflicts": [{k: v for k, v in entry.items() if k != "places"} | {"row": int(
             entry["places"][0])} for entry in same.conflicts[:20]],
-        "near_duplicates_under_two_labels": _divided(examples, near, sizes, spec),
+        **_divided(examples, near, sizes, spec),
     }  # fmt: skip
 
 
 def _divided(
     examples: Sequence[Example], near: Sequence[int], copies: Counter[int], spec: TaskSpec
-) -> int:
+) -> dict[str, Any]:
     """Count groups of near-duplicates whose rows, other than mere copies, are labelled apart."""
-    if spec.level == "token":
-        return 0
-    labels: dict[int, set[str]] = defaultdict(set)
-    for example, root in zip(examples, near, strict=True):
-        labels[root].add(str(example.kind or example.label))
+    first: dict[int, dict[str, int]] = defaultdict(dict)
+    if spec.level != "token":
+        for row, (example, root) in enumerate(zip(examples, near, strict=True)):
+            first[root].setdefault(str(example.kind or example.label), row)
     size = Counter(near)
-    return sum(len(found) > 1 and size[root] > copies[root] for root, found in labels.items())
+    groups = [
+        list(rows.values())[:2]
+        for root, rows in first.items()
+        if len(rows) > 1 and size[root] > copies[root]
+    ]
+    return {"near_duplicates_under_two_labels": len(groups), "divided": groups[:20]}
 
 
 def _labels(data: AuditedData) -> dict[str, Any]:
@@ -238,18 +253,21 @@ def _licences(sources: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]
 def summarise(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the short account of an audit that a bundle, its card and its report carry.
 
-    It holds no example: those stay in `audit.json`, beside the data.
+    It holds no example: those stay in `audit.json` and in the reports, beside the data.
 
     Args:
         found: What `audit` returned, or `audit.json` as it was read.
     """
     standings = found["licences"]
     return {
-        "leakage": found["leakage"]["rows"],
+        "leakage": found["leakage"]["rows"] if set(SPLITS) & set(found["rows"]) else None,
         "repaired": found["repaired"],
         "near_duplicates": found["duplicates"]["near_duplicates"],
         "licences": {name: entry["licence"] for name, entry in standings.items()},
         "non_commercial": [n for n, e in standings.items() if e["standing"] == "non-commercial"],
         "unknown_licence": [n for n, e in standings.items() if e["standing"] == "unknown"],
         "findings": [f"{entry['severity']}: {entry['text']}" for entry in found["findings"]],
+        "labels": found["labels"]["rows"],
+        "lengths": found["lengths"],
+        "languages": found["languages"],
     }

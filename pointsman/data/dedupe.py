@@ -27,11 +27,13 @@ class Deduplicated:
         duplicates: How many copies were dropped.
         conflicts: One entry for each text that came with several labels: the labels and where
             the copies stand. None of its copies is kept. The text is not repeated here.
+        contradicting: Index of one copy of each of those texts, that with most spans.
     """
 
     kept: list[int]
     duplicates: int
     conflicts: list[dict[str, Any]]
+    contradicting: list[int]
 
     def report(self) -> dict[str, Any]:
         """Return the manifest's entry; long lists are cut, and their length is said."""
@@ -62,14 +64,16 @@ def drop_duplicates(
         copies[normalised(example.text)].append(index)
     kept: list[int] = []
     conflicts: list[dict[str, Any]] = []
+    contradicting: list[int] = []
     for same in copies.values():
         verdicts = Counter(_verdict(examples[i], spec) for i in same)
         if len(verdicts) > 1:
             conflicts.append(_conflict(same, examples, places, spec))
+            contradicting.append(max(same, key=lambda i: len(examples[i].spans)))
             continue
         kept.append(min(same, key=lambda i: (_protection(examples[i].split), i)))
     dropped = len(examples) - len(kept) - sum(entry["rows"] for entry in conflicts)
-    return Deduplicated(sorted(kept), dropped, conflicts)
+    return Deduplicated(sorted(kept), dropped, conflicts, contradicting)
 
 
 def _protection(split: str | None) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from pointsman.core.types import Example
 
 SEVERITIES = ("error", "warning", "info")
 RARE = 30  # rows of a label, below which its figures say little
 LEAKAGE = "leakage"
 _EXAMPLES = 3
+_BESIDE = " ~ "  # between two texts that are told apart or alike
 _CONTRADICTIONS = 10
 _GAIN = 0.3  # share of the majority's errors that a shortcut takes away
 _AUC = 0.85
@@ -19,20 +23,62 @@ Show = Callable[[int], str]
 Finding = dict[str, Any]
 
 
-def find_findings(counted: Mapping[str, Any], shown: Show, shown_learned: Show) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts that examples of findings are taken from.
+
+    Attributes:
+        names: The split or slice of every row.
+        everything: All rows.
+        learned: Those that are no slices.
+        moved: Rows that were moved to another split, each with a row that it followed.
+        conflicts: Texts that were left out, with the labels that they came under.
+        shown: How an example may be shown.
+    """
+
+    names: Sequence[str]
+    everything: Sequence[Example]
+    learned: Sequence[Example]
+    moved: Sequence[tuple[Example, Example]]
+    conflicts: Sequence[tuple[Sequence[str], Example]]
+    shown: Callable[[Example], str]
+
+    def of_all(self, row: int) -> str:
+        """Show a row of all rows."""
+        return self.shown(self.everything[row])
+
+    def of_learned(self, row: int) -> str:
+        """Show a row of those that are no slices."""
+        return self.shown(self.learned[row])
+
+    def with_split(self, row: int) -> str:
+        """Show a row of all rows with the split that it stands in."""
+        return f"{self.names[row]}: {self.of_all(row)}"
+
+    def labelled(self, row: int) -> str:
+        """Show a row of all rows of a sequence task with its kind or label."""
+        example = self.everything[row]
+        return f"{example.kind or example.label}: {self.shown(example)}"
+
+    def contradiction(self, labels: Sequence[str], example: Example) -> str:
+        """Show a text with the labels that it stands under."""
+        return f"{' / '.join(labels)}: {self.shown(example)}"
+
+
+def find_findings(counted: Mapping[str, Any], texts: Texts) -> list[Finding]:
     """Return what an audit found, the gravest first.
 
     Args:
         counted: The audit's figures.
-        shown: A row of all rows, by number, as it may be shown.
-        shown_learned: The same among the rows that are no slices.
+        texts: Where its examples come from.
     """
     findings = [
-        *_leakage(counted, shown),
-        *_duplicates(counted["duplicates"], shown),
+        *_leakage(counted, texts),
+        *_mended(counted, texts),
+        *_duplicates(counted["duplicates"], texts),
         *_labels(counted["labels"]),
-        *_shortcuts(counted["shortcuts"], shown_learned),
-        *_conventions(counted["conventions"], shown_learned),
+        *_shortcuts(counted["shortcuts"], texts.of_learned),
+        *_conventions(counted["conventions"], texts.of_learned),
         *_licences(counted["licences"]),
         *_lengths(counted["lengths"]),
         *_languages(counted["languages"]),
@@ -44,7 +90,7 @@ def _finding(check: str, severity: str, text: str, examples: list[str] | None = 
     return {"check": check, "severity": severity, "text": text, "examples": examples or []}
 
 
-def _leakage(counted: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
+def _leakage(counted: Mapping[str, Any], texts: Texts) -> Iterator[Finding]:
     found = counted[LEAKAGE]
     if found["rows"]:
         means = ", ".join(
@@ -52,15 +98,34 @@ def _leakage(counted: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
         )
         pairs = ", ".join(f"{n} {pair}" for pair, n in found["pairs"].items())
         text = f"{found['rows']} held-out rows have a relative in another split ({pairs}): {means}"
-        yield _finding(LEAKAGE, "error", text, [shown(i) for i in found["leaking"][:_EXAMPLES]])
-    if counted["repaired"]:
-        text = f"{counted['repaired']} rows of official splits moved to the side of their group"
-        yield _finding("repaired", "info", text)
+        examples = [
+            f"{texts.with_split(row)}{_BESIDE}{texts.with_split(relative)}"
+            for row, relative in found["leaking"][:_EXAMPLES]
+        ]
+        yield _finding(LEAKAGE, "error", text, examples)
     for name, rows in found["slices_near_train"].items():
         text = f"{rows} rows of the slice {name} have a relative in train"
         yield _finding("slices", "warning", text)
     if "split_by_rows" in counted:
         yield from _row_split(counted["split_by_rows"])
+
+
+def _mended(counted: Mapping[str, Any], texts: Texts) -> Iterator[Finding]:
+    """Tell what was wrong with the sources and is no more."""
+    if counted["repaired"]:
+        text = (
+            f"official splits leaked: {counted['repaired']} rows were moved to the side of their "
+            "group when the data was prepared"
+        )
+        pairs = [map(texts.shown, pair) for pair in texts.moved[:_EXAMPLES]]
+        yield _finding("repaired", "info", text, [_BESIDE.join(pair) for pair in pairs])
+    if counted["contradicting"]:
+        text = (
+            f"{counted['contradicting']} texts stood under two labels or more, and were left out "
+            "when the data was prepared"
+        )
+        examples = [texts.contradiction(*conflict) for conflict in texts.conflicts[:_EXAMPLES]]
+        yield _finding("left out", "info", text, examples)
 
 
 def _row_split(found: Mapping[str, Any]) -> Iterator[Finding]:
@@ -75,10 +140,10 @@ def _row_split(found: Mapping[str, Any]) -> Iterator[Finding]:
         yield _finding("split by rows", "warning", text)
 
 
-def _duplicates(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
+def _duplicates(found: Mapping[str, Any], texts: Texts) -> Iterator[Finding]:
     if found["texts_under_two_labels"]:
         examples = [
-            f"{' / '.join(entry['labels'])}: {shown(entry['row'])}"
+            texts.contradiction(entry["labels"], texts.everything[entry["row"]])
             for entry in found["conflicts"][:_EXAMPLES]
         ]
         text = f"{found['texts_under_two_labels']} texts stand under two labels or more"
@@ -86,7 +151,8 @@ def _duplicates(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
     if found["near_duplicates_under_two_labels"]:
         count = found["near_duplicates_under_two_labels"]
         text = f"{count} groups of near-duplicates hold rows of different labels"
-        yield _finding("contradictions", "warning", text)
+        pairs = [map(texts.labelled, rows) for rows in found["divided"][:_EXAMPLES]]
+        yield _finding("contradictions", "warning", text, [_BESIDE.join(pair) for pair in pairs])
     if found["copies"]:
         text = f"{found['copies']} rows repeat the text of another"
         yield _finding("duplicates", "warning", text)
@@ -116,14 +182,14 @@ def _shortcuts(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
             f"{entry['source']} owns {entry['label']}: {entry['share']:.0%} of its {entry['rows']} "
             f"rows, and {entry['share_of_all_rows']:.0%} of all rows"
         )
-        yield _finding("shortcut: source", "warning", text)
+        yield _finding("shortcut: source", "warning", text, [shown(entry["row"])])
     for entry in found["one_sided"]:
         text = (
             f"all {entry['rows']} rows of {entry['source']} are {entry['label']}, and "
             f"{entry['apart']} more of it are set apart: what is written as it writes may come to "
             f"be taken for {entry['label']}"
         )
-        yield _finding("shortcut: one-sided source", "warning", text)
+        yield _finding("shortcut: one-sided source", "warning", text, [shown(entry["row"])])
     source = found["source"]
     if source["gain"] >= _GAIN:
         text = (
@@ -135,7 +201,7 @@ def _shortcuts(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
         if max(auc, 1 - auc) >= _AUC:
             side = "long" if auc > 0.5 else "short"
             text = f"texts of {label} are {side}: their number of words reaches ROC-AUC {auc:.2f}"
-            yield _finding("shortcut: length", "warning", text)
+            yield _finding("shortcut: length", "warning", text, [shown(found["typical"][label])])
     for entry in found["prefixes"]:
         text = (
             f"{entry['rows']} rows of {entry['label']} ({entry['share']:.0%}) begin with the same "

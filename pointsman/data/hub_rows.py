@@ -30,9 +30,15 @@ Converter = Callable[[Mapping[str, Any]], Iterator[Raw | LeftOut]]
 
 
 def mmlu_pro(row: Mapping[str, Any]) -> Iterator[Raw | LeftOut]:
-    """TIGER-Lab/MMLU-Pro: the question alone; its options would give the format away."""
-    meta = {"subject": row.get("src"), "question_id": row.get("question_id")}
-    yield {"text": row["question"], "label": row["category"], "meta": meta}
+    """TIGER-Lab/MMLU-Pro: the question alone; its options would give the format away.
+
+    It was put together from other sets of questions. `src` says which, before the first dash
+    (`stemez-Physics`): a set of its own manner, which may own a category.
+    """
+    subject = row.get("src")
+    meta = {"subject": subject, "question_id": row.get("question_id")}
+    collection = str(subject or "").partition("-")[0]
+    yield {"text": row["question"], "label": row["category"], "source": collection, "meta": meta}
 
 
 def presidio(row: Mapping[str, Any]) -> Iterator[Raw | LeftOut]:

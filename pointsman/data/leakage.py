@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -12,10 +12,12 @@ from pointsman.core.errors import DataError
 from pointsman.core.types import SPLITS, Example
 from pointsman.data.dedupe import Groups, template_of
 from pointsman.data.neardup import near_duplicate_pairs, normalised
+from pointsman.data.sampling import row_hash
 
 OnLeakage = Literal["repair", "stop"]
 MEANS = ("copies", "near-duplicates", "groups", "templates")
 _HELD_OUT = 5  # of a split by rows, one row in five is held out
+_PAIRS = 5  # of relatives in two splits, or of rows that moved, to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,48 @@ def count_leakage(links: Links, sides: Sequence[str | None]) -> dict[str, Any]:
         `rows`: of validation and test with a group that is also in a less protected split;
         `groups` on two sides or more, and how many `groups_of_two_or_more` there are;
         `pairs`: `test~train` and so on -> rows of the first; `by`: the same rows for each means
-        alone, and the groups on two sides; `leaking`: those rows' numbers.
+        alone, and the groups on two sides; `leaking`: the numbers of some of those rows, each
+        with that of a relative, the nearest kind of relatives first.
     """
     pairs, leaking, groups = _crossing(links.together, sides)
-    by = {}
+    by, shown = {}, dict[int, int]()
     for means, roots in links.by.items():
         _, rows, crossing = _crossing(roots, sides)
         by[means] = {"rows": len(rows), "groups": crossing}
+        shown |= _with_relatives(rows, roots, sides, shown)
+    shown |= _with_relatives(leaking, links.together, sides, shown)
     return {
         "rows": len(leaking),
         "groups": groups,
         "groups_of_two_or_more": sum(n > 1 for n in Counter(links.together).values()),
         "pairs": pairs,
         "by": by,
-        "leaking": leaking,
+        "leaking": list(shown.items()),
     }
+
+
+def _with_relatives(
+    rows: Sequence[int],
+    roots: Sequence[int],
+    sides: Sequence[str | None],
+    shown: Mapping[int, int],
+) -> dict[int, int]:
+    """Return rows that leak with a relative each, one row a group, as far as some are wanted."""
+    told = {roots[row] for row in shown}
+    found: dict[int, int] = {}
+    for row in rows:
+        if len(shown) + len(found) >= _PAIRS:
+            break
+        if row in shown or roots[row] in told:
+            continue
+        told.add(roots[row])
+        before = SPLITS[: SPLITS.index(str(sides[row]))]
+        found[row] = next(
+            other
+            for other, (root, side) in enumerate(zip(roots, sides, strict=True))
+            if root == roots[row] and side in before
+        )
+    return found
 
 
 def _crossing(
@@ -159,7 +188,8 @@ def repair_splits(
         on_leakage: `repair`, or `stop` where there is anything to repair.
 
     Returns:
-        The rows, and the manifest's entry: how many rows moved, from where to where.
+        The rows, and the manifest's entry: how many rows moved, from where to where, and of some
+        the hash with that of a row of their group which stood where they moved to.
 
     Raises:
         DataError: If the splits share groups and that is to stop the run.
@@ -168,12 +198,12 @@ def repair_splits(
     for example, group in zip(examples, groups, strict=True):
         if example.split in SPLITS:
             best[group] = max(best.get(group, SPLITS[0]), example.split, key=SPLITS.index)
-    repaired, moves, moved = list(examples), Counter[str](), set()
+    repaired, moves, moved = list(examples), Counter[str](), dict[int, int]()
     for row, (example, group) in enumerate(zip(examples, groups, strict=True)):
         if example.split in SPLITS and example.split != best[group]:
             repaired[row] = replace(example, split=best[group])
             moves[f"{example.split} to {best[group]}"] += 1
-            moved.add(group)
+            moved.setdefault(group, row)
     if moves and on_leakage == "stop":
         raise DataError(
             "official splits that share no copy, near-duplicate, group or template",
@@ -185,7 +215,26 @@ def repair_splits(
         "groups": len(moved),
         "rows_moved": sum(moves.values()),
         "moves": dict(moves),
+        "examples": _followed(examples, groups, moved, best),
     }
+
+
+def _followed(
+    examples: Sequence[Example],
+    groups: Sequence[int],
+    moved: Mapping[int, int],
+    best: Mapping[int, str],
+) -> list[dict[str, str]]:
+    """Return hashes of some rows that moved, each with that of a row that it followed."""
+    wanted = dict(list(moved.items())[:_PAIRS])
+    met: dict[int, int] = {}
+    for row, (example, group) in enumerate(zip(examples, groups, strict=True)):
+        if group in wanted and example.split == best[group]:
+            met.setdefault(group, row)
+    return [
+        {"row": row_hash(examples[row]), "relative": row_hash(examples[met[group]])}
+        for group, row in wanted.items()
+    ]
 
 
 def _told(moves: Counter[str]) -> str:

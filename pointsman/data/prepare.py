@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,10 +17,11 @@ from pointsman.core.errors import ConfigError
 from pointsman.core.files import atomic_directory, write_jsonl
 from pointsman.core.texts import MAX_CHARS
 from pointsman.core.types import SPLITS, Example
-from pointsman.data.dedupe import drop_duplicates, group_rows, name_groups
+from pointsman.data.dedupe import Deduplicated, drop_duplicates, group_rows, name_groups
 from pointsman.data.leakage import OnLeakage, repair_splits
 from pointsman.data.neardup import THRESHOLD
 from pointsman.data.prepared import (
+    CONFLICTS,
     FORMAT,
     SKIPPED,
     SLICES,
@@ -42,6 +44,7 @@ from pointsman.tasks.spec import TaskSpec
 
 __all__ = ["PrepareOptions", "PreparedData", "SourceRequest", "load_prepared", "prepare"]
 
+_CONFLICTS_KEPT = 20  # to be read in reports
 _PACKAGES = ("pointsman", "datasets", "pyarrow", "rensa")
 
 
@@ -150,6 +153,7 @@ def prepare(
     check_output(out_dir)
     pool = _load(spec, requests, options, say)
     unique = drop_duplicates(pool.examples, pool.places, spec)
+    conflicts = _conflicts(pool, unique)
     pool.keep(unique.kept)
     say(f"{unique.duplicates} duplicates dropped, {len(unique.conflicts)} texts in conflict")
     samples = _sample(pool, spec, options, say)
@@ -166,8 +170,19 @@ def prepare(
     with atomic_directory(out_dir) as folder:
         write_prepared(folder, rows, manifest)
         write_jsonl(folder / SKIPPED, pool.skipped)
+        if conflicts:
+            write_jsonl(folder / CONFLICTS, conflicts)
     say(", ".join(f"{name} {len(examples)}" for name, examples in rows.items()))
     return manifest
+
+
+def _conflicts(pool: _Pool, unique: Deduplicated) -> list[dict[str, Any]]:
+    """Return one copy of some texts that are left out, with the labels that it came under."""
+    pairs = zip(unique.conflicts, unique.contradicting, strict=True)
+    return [
+        {"labels": entry["labels"], **pool.examples[row].to_row()}
+        for entry, row in islice(pairs, _CONFLICTS_KEPT)
+    ]
 
 
 def _silent(_line: str) -> None:

@@ -19,6 +19,7 @@ FORMAT = "pointsman.prepared/1"
 MANIFEST = "manifest.json"
 SKIPPED = "skipped.jsonl"
 SLICES = "slices"
+CONFLICTS = "conflicts.jsonl"  # texts that were left out, since their copies contradict
 AUDIT = "audit.json"  # written by `pointsman data audit`
 _KEYS = ("task", "hashes", "counts", "sources", "seed")  # what training reads of a manifest
 
@@ -34,6 +35,8 @@ class PreparedData:
         test: Rows to report on.
         slices: Rows that are reported apart and never learned from, by name.
         manifest: Where everything came from.
+        conflicts: Some of the texts that were left out since their copies contradict each other:
+            the labels, and one copy.
     """
 
     spec: TaskSpec
@@ -42,6 +45,7 @@ class PreparedData:
     test: tuple[Example, ...]
     slices: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    conflicts: tuple[tuple[tuple[str, ...], Example], ...] = ()
 
 
 def check_output(out_dir: Path) -> None:
@@ -54,7 +58,7 @@ def check_output(out_dir: Path) -> None:
         return
     if not out_dir.is_dir():
         raise ConfigError(f"{out_dir}: a directory to write to", got="a file")
-    ours = {MANIFEST, SKIPPED, SLICES, AUDIT, *(f"{split}.jsonl" for split in SPLITS)}
+    ours = {MANIFEST, SKIPPED, SLICES, CONFLICTS, AUDIT, *(f"{split}.jsonl" for split in SPLITS)}
     inside = sorted(path.name for path in out_dir.iterdir())
     if is_prepared(out_dir):  # to be replaced whole: a run that was put into it would be lost
         inside = [name for name in inside if name not in ours]
@@ -111,7 +115,19 @@ def load_prepared(path: Path) -> PreparedData:
         test=rows.get("test", ()),
         slices={n.partition("/")[2]: r for n, r in rows.items() if n.startswith(f"{SLICES}/")},
         manifest=manifest,
+        conflicts=_read_conflicts(path / CONFLICTS),
     )
+
+
+def _read_conflicts(path: Path) -> tuple[tuple[tuple[str, ...], Example], ...]:
+    if not path.is_file():  # nothing was left out
+        return ()
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return tuple((tuple(row["labels"]), Example.from_row(row)) for row in rows)
+    except (ValueError, KeyError, TypeError) as error:
+        got, fix = type(error).__name__, "prepare the data again"
+        raise DataError(f"{path}: rows as prepared", got=got, fix=fix) from None
 
 
 def _read(folder: Path, name: str, expected: str) -> tuple[Example, ...]:

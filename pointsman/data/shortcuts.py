@@ -26,27 +26,45 @@ def labels_of(example: Example, spec: TaskSpec) -> list[str]:
     return [str(example.label)]
 
 
-def find_shortcuts(examples: Sequence[Example], spec: TaskSpec) -> dict[str, Any]:
+def find_shortcuts(
+    examples: Sequence[Example], apart: Sequence[Example], spec: TaskSpec
+) -> dict[str, Any]:
     """Look for what gives labels away.
 
     Args:
         examples: The rows that are trained and tested on.
+        apart: The rows that are reported as slices.
         spec: The task.
 
     Returns:
         `owned`: labels that one source has nearly all rows of; `source`: how well a classifier does
         that sees the source's name alone; `length`: for each label, how well the number of words
-        tells it (ROC-AUC); `prefixes`: first words that nearly always go with one label.
+        tells it (ROC-AUC), and `typical`, the row of each that is of middle length; `prefixes`:
+        first words that nearly always go with one label; `one_sided`: see there.
     """
     labels = [labels_of(example, spec) for example in examples]
     classes = labels
     if spec.level == "token":  # whether there is anything to find is what a shortcut would tell
         classes = [["(spans)"] if example.spans else [NO_SPANS] for example in examples]
+    lengths = [len(example.text.split()) for example in examples]
     return {
         "owned": owned_labels([example.source for example in examples], labels),
         "source": source_alone([example.source for example in examples], classes),
-        "length": length_alone([len(example.text.split()) for example in examples], classes),
+        "length": length_alone(lengths, classes),
+        "typical": _typical(lengths, classes),
         "prefixes": telling_prefixes([example.text for example in examples], classes),
+        "one_sided": one_sided(examples, apart) if spec.level == "sequence" else [],
+    }
+
+
+def _typical(lengths: Sequence[int], classes: Sequence[Sequence[str]]) -> dict[str, int]:
+    """Return for each class the row whose length has as many above it as below."""
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, names in enumerate(classes):
+        rows[names[0]].append(row)
+    return {
+        name: sorted(found, key=lambda row: lengths[row])[len(found) // 2]
+        for name, found in sorted(rows.items())
     }
 
 
@@ -61,11 +79,14 @@ def one_sided(learned: Sequence[Example], apart: Sequence[Example]) -> list[dict
         apart: The rows that are reported as slices.
 
     Returns:
-        `source`, `label`, `rows` that are learned and `apart`, the largest first.
+        `source`, `label`, `rows` that are learned and `apart`, the largest first, and `row`, the
+        first that is learned.
     """
     labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for example in learned:
+    first: dict[str, int] = {}
+    for row, example in enumerate(learned):
         labels[example.source][str(example.label)] += 1
+        first.setdefault(example.source, row)
     left = Counter(example.source for example in apart)
     found = [
         {
@@ -73,6 +94,7 @@ def one_sided(learned: Sequence[Example], apart: Sequence[Example]) -> list[dict
             "label": next(iter(counts)),
             "rows": counts.total(),
             "apart": left[source],
+            "row": first[source],
         }
         for source, counts in labels.items()
         if len(counts) == 1 and min(counts.total(), left[source]) >= _FEWEST
@@ -84,12 +106,14 @@ def owned_labels(sources: Sequence[str], labels: Sequence[Sequence[str]]) -> lis
     """Return labels of which one source has at least nine rows in ten, and most rows it has not.
 
     A source that holds nearly all rows of every label owns none: there the labels are not told
-    apart by it.
+    apart by it. `row` is the first that the owner has of the label.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for source, names in zip(sources, labels, strict=True):
+    first: dict[tuple[str, str], int] = {}
+    for row, (source, names) in enumerate(zip(sources, labels, strict=True)):
         for name in names:
             counts[name][source] += 1
+            first.setdefault((name, source), row)
     totals = Counter(sources)
     owned = []
     for label, by_source in sorted(counts.items()):
@@ -98,7 +122,7 @@ def owned_labels(sources: Sequence[str], labels: Sequence[Sequence[str]]) -> lis
         if by_source.total() >= _FEWEST and share >= OWNED and 1 - overall > 2 * (1 - share):
             owned.append({
                 "label": label, "source": source, "rows": by_source.total(), "share": share,
-                "share_of_all_rows": overall,
+                "share_of_all_rows": overall, "row": first[label, source],
             })  # fmt: skip
     return owned
 

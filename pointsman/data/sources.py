@@ -305,10 +305,14 @@ def _official_split(split: str, request: SourceRequest) -> str | None:
 
 
 def _owned(raw: Raw, source: SourceSpec, split: str | None) -> Raw:
-    """Name the source; its groups are its own, so that two sources' numbers never meet."""
+    """Name the source, with the part of it that a row names (`mmlu_pro/stemez`).
+
+    Its groups are its own, so that two sources' numbers never meet.
+    """
     group = raw.get("group")
     group = None if group is None else f"{source.name}:{group}"
-    return raw | {"source": source.name, "group": group, "split": split}
+    name = "/".join(filter(None, (source.name, raw.get("source"))))
+    return raw | {"source": name, "group": group, "split": split}
 
 
 def _check_source_columns(row: Mapping[str, Any], part: SourcePart, source: SourceSpec) -> None:

@@ -31,7 +31,8 @@ class Account:
         data: What it was evaluated on, in words.
         mistakes: Rows of `pointsman.evaluation.mistakes`.
         history: The training log, one entry a logged step.
-        revealed: Whether the mistakes show personal data.
+        revealed: Whether the mistakes, and the examples of findings, show personal data.
+        findings: What the audit of the data found, with examples: `findings` of `audit`.
     """
 
     meta: BundleMeta
@@ -40,6 +41,7 @@ class Account:
     mistakes: Sequence[Mapping[str, Any]] = ()
     history: Sequence[Mapping[str, Any]] = ()
     revealed: bool = False
+    findings: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

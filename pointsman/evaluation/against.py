@@ -38,7 +38,7 @@ def against_baselines(
     """
     texts = [example.text for example in examples]
     found: dict[str, dict[str, Any]] = {}
-    for name, baseline in (baselines or baselines_for(spec)).items():
+    for name, baseline in (baselines or baselines_for(spec, train)).items():
         if isinstance(baseline, NotRun):
             found[name] = dict(baseline.to_dict())
         else:

@@ -7,11 +7,8 @@ from typing import Any
 
 from pointsman.bundle.meta import Cost
 from pointsman.evaluation.account import Account, Cell, Note, Section, Table
-from pointsman.evaluation.wording import title
-
-MASKED = "Masked: marked spans, e-mail addresses, long numbers. Names in other texts may show."
-REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
-
+from pointsman.evaluation.audit_section import audit_section
+from pointsman.evaluation.wording import MASKED, REVEALED, title
 
 # What of a bundle's provenance has tables of its own, or is told by the audit.
 _TOLD = frozenset({"backbone", "data", "encoding", "audit", "allowed"})
@@ -19,7 +16,7 @@ _TOLD = frozenset({"backbone", "data", "encoding", "audit", "allowed"})
 
 def background_sections(account: Account) -> list[Section]:
     """Return the sections that follow the figures; those without content are left out."""
-    builders = (_training, _postprocess, _audit, _errors, _mistakes, _cost, _provenance)
+    builders = (_training, _postprocess, audit_section, _errors, _mistakes, _cost, _provenance)
     return [section for section in (build(account) for build in builders) if section]
 
 
@@ -68,36 +65,6 @@ def _postprocess(account: Account) -> Section | None:
 
 def _change(name: str, without: float, with_it: float) -> tuple[Cell, ...]:
     return name, without, with_it, f"{with_it - without:+.4f}"
-
-
-def _audit(account: Account) -> Section | None:
-    kept = account.meta.provenance
-    audit = account.figures.get("audit") or kept.get("audit")
-    if not audit:
-        return None
-    named = {
-        "leakage": "rows leaking across splits",
-        "repaired": "of them repaired",
-        "near_duplicates": "near-duplicates",
-    }
-    rows = [(words, audit[key]) for key, words in named.items() if key in audit]
-    tables = [Table(("found", "rows"), tuple(rows))] if rows else []
-    licences = audit.get("licences", {})
-    if licences:
-        listed = tuple((str(name), _words(value)) for name, value in licences.items())
-        tables.append(Table(("source", "licence"), listed))
-    notes = [Note(str(finding)) for finding in audit.get("findings", ())]
-    if audit.get("non_commercial"):
-        names = ", ".join(map(str, audit["non_commercial"]))
-        notes.insert(0, Note(f"Not for commercial use, or of unknown licence: {names}.", "warn"))
-    leaking = kept.get("allowed", {}).get("leakage")
-    if leaking:
-        words = (
-            f"Trained with known leakage: {leaking:,} rows of validation and test have a relative "
-            "in another split, so the figures are too good."
-        )
-        notes.insert(0, Note(words, "bad"))
-    return Section("audit", "Data audit", tuple(tables), tuple(notes))
 
 
 def _words(value: Any) -> str:

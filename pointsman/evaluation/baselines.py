@@ -20,7 +20,13 @@ WORD = re.compile(r"\w+(?:[.@:/_-]\w+)*|[^\w\s]")
 
 
 class Baseline(Protocol):
-    """Something simple that learns from examples and answers in the predictor's form."""
+    """Something simple that learns from examples and answers in the predictor's form.
+
+    Attributes:
+        learns: Whether it can do nothing without training rows.
+    """
+
+    learns: bool
 
     def fit(self, examples: Sequence[Example]) -> Baseline:
         """Learn from labelled texts, and return itself."""
@@ -33,6 +39,8 @@ class Baseline(Protocol):
 
 class Majority:
     """The commonest label of the training rows for every text, for a sequence task."""
+
+    learns = True
 
     def __init__(self, spec: TaskSpec) -> None:
         self._spec = spec
@@ -60,6 +68,8 @@ class Majority:
 
 class TfidfTexts:
     """Word and character n-grams under a linear classifier, for a sequence task."""
+
+    learns = True
 
     def __init__(self, spec: TaskSpec) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -97,6 +107,8 @@ class TfidfTexts:
 
 class TfidfTokens:
     """A linear BIO tagger over each word, its neighbours and its shape, for a token task."""
+
+    learns = True
 
     def __init__(self, spec: TaskSpec) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -184,14 +196,43 @@ def tfidf(spec: TaskSpec) -> TfidfTokens | TfidfTexts:
     return TfidfTokens(spec) if spec.level == "token" else TfidfTexts(spec)
 
 
-def baselines_for(spec: TaskSpec) -> dict[str, Baseline | NotRun]:
+def baselines_for(spec: TaskSpec, train: Sequence[Example] | None) -> dict[str, Baseline | NotRun]:
     """Return what a task's models are measured against, by name.
 
     A sequence task has `majority` and `tfidf`; a token task has `tfidf` and, where it has types
     that they know, `patterns` and `presidio`. One that cannot run here says why.
+
+    Args:
+        spec: The task.
+        train: The rows that they would learn from; None where there are none at hand.
     """
+    found: dict[str, Baseline | NotRun]
     if spec.level == "sequence":
-        return {"majority": Majority(spec), "tfidf": tfidf(spec)}
-    if not Patterns.fits(spec):
-        return {"tfidf": tfidf(spec)}
-    return {"patterns": Patterns(spec), "tfidf": tfidf(spec), "presidio": presidio(spec)}
+        found = {"majority": Majority(spec), "tfidf": tfidf(spec)}
+    elif not Patterns.fits(spec):
+        found = {"tfidf": tfidf(spec)}
+    else:
+        found = {"patterns": Patterns(spec), "tfidf": tfidf(spec), "presidio": presidio(spec)}
+    why = _cannot_learn(spec, train)
+    if why is None:
+        return found
+    return {
+        name: NotRun(why) if not isinstance(baseline, NotRun) and baseline.learns else baseline
+        for name, baseline in found.items()
+    }
+
+
+def _cannot_learn(spec: TaskSpec, train: Sequence[Example] | None) -> str | None:
+    """Return why nothing can be learned from the rows, or None."""
+    if train is None:
+        return (
+            "the data is a file of rows to answer, and none is set apart to learn from: "
+            "give a directory of prepared data instead"
+        )
+    if not train:
+        return "the data has no training rows"
+    if spec.level == "token":
+        return None if any(example.spans for example in train) else "no training row has a span"
+    if len({example.label for example in train}) < 2:
+        return "the training rows are all of one label"
+    return None

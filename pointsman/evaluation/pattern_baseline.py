@@ -42,6 +42,8 @@ def named(spec: TaskSpec, label: str) -> str | None:
 class Patterns:
     """Regular expressions and checksums for structured types; it learns nothing."""
 
+    learns = False
+
     def __init__(self, spec: TaskSpec) -> None:
         self._spec = spec
 
@@ -108,6 +110,8 @@ class Presidio:
         spec: The task.
         analyze: Gives what Presidio finds in a text: objects with start, end, entity_type, score.
     """
+
+    learns = False
 
     def __init__(self, spec: TaskSpec, analyze: Callable[[str], Iterable[Any]]) -> None:
         self._spec = spec

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pointsman.core.types import Example, Prediction
+from pointsman.data.languages import NOT_TOLD, language_of
 from pointsman.data.request import OOD
 from pointsman.evaluation.intervals import Interval, intervals
 from pointsman.evaluation.score import scalars, score
@@ -99,8 +100,9 @@ def slice_figures(
 ) -> dict[str, dict[str, Any]]:
     """Return the figures of the test rows by source, length, language and kind.
 
-    Languages are those that `meta["lang"]` names. A division that puts all rows into one slice
-    would repeat the figures of the whole, and is left out.
+    A row's language is the one that it names, or that its text tells (`language_of`). A division
+    that puts all rows into one slice would repeat the figures of the whole, and is left out; so is
+    one of the rows of one language from those that tell none.
 
     Args:
         spec: The task.
@@ -113,7 +115,7 @@ def slice_figures(
         members: dict[str, list[int]] = {}
         for row, name in enumerate(names):
             members.setdefault(name, []).append(row)
-        if len(members) < 2:
+        if len(set(members) - {NOT_TOLD}) < 2:
             continue
         for name in sorted(filter(None, members), key=_natural):
             rows = members[name]
@@ -128,7 +130,7 @@ def _divisions(
     """Yield each way to divide the rows, with the slice of every row; none is the empty name."""
     yield "source", [example.source for example in examples]
     yield "length", [length_band(tokens) for tokens in lengths]
-    yield "language", [example.meta.get("lang", "") for example in examples]
+    yield "language", [language_of(example) for example in examples]
     yield "kind", [example.kind or "" for example in examples]
 
 

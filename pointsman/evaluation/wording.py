@@ -42,6 +42,9 @@ BASELINES = {
     "presidio": "Presidio's analyzer",
 }
 
+MASKED = "Masked: marked spans, e-mail addresses, long numbers. Names in other texts may show."
+REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
+
 
 @dataclass(frozen=True, slots=True)
 class Headline:

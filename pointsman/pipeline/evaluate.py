@@ -11,8 +11,10 @@ from typing import Any
 from pointsman.bundle.meta import BundleMeta
 from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
+from pointsman.core.files import read_json
 from pointsman.core.types import Example, Prediction
-from pointsman.data.prepared import PreparedData
+from pointsman.data.audit import AuditedData, summarise
+from pointsman.data.prepared import AUDIT, PreparedData
 from pointsman.evaluation.account import Account
 from pointsman.evaluation.against import against_baselines
 from pointsman.evaluation.baselines import baselines_for
@@ -24,6 +26,7 @@ from pointsman.evaluation.point import measure_point
 from pointsman.evaluation.postprocessing import postprocessing_effect
 from pointsman.evaluation.score import score
 from pointsman.evaluation.slices import kept_out_figures, slice_figures
+from pointsman.pipeline.audit import audit_data
 from pointsman.pipeline.calibrate import calibration_figures
 from pointsman.pipeline.pages import TEST_SPLIT, history_of, read_history, write_evaluated
 from pointsman.pipeline.progress import progress_bar
@@ -39,6 +42,7 @@ class Evaluation:
     mistakes: list[dict[str, Any]] = field(default_factory=list)
     revealed: bool = False
     predictions: list[Prediction] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
 
 def evaluate(
@@ -166,21 +170,53 @@ def evaluate_bundle(
         result = evaluate(
             predictor, data.test, slices=slices, perturbations=perturbations, progress=progress
         )
-    baselines = baselines_for(spec)
+    add_baselines(result, spec, data.test, data.train)
+    if "audit" in predictor.meta.provenance:
+        result.figures["audit"] = predictor.meta.provenance["audit"]
+    if (out / AUDIT).is_file():
+        result.findings = read_json(out / AUDIT)["findings"]
+    write_evaluation(predictor, result, out, TEST_SPLIT)
+    update_bundle(path, predictor.meta.model_copy(update={"metrics": result.figures}))
+    return result.figures
+
+
+def add_baselines(
+    result: Evaluation,
+    spec: TaskSpec,
+    examples: Sequence[Example],
+    train: Sequence[Example] | None,
+) -> None:
+    """Add to an evaluation what its baselines reach on the same rows, or why they were not run.
+
+    Args:
+        result: The evaluation.
+        spec: The task.
+        examples: The rows that were evaluated.
+        train: Rows that the baselines learn from; None where there are none at hand.
+    """
+    baselines = baselines_for(spec, train)
     with progress_bar("  baselines", len(baselines)) as progress:
         result.figures["baselines"] = against_baselines(
             spec,
-            data.train,
-            data.test,
+            train or (),
+            examples,
             result.predictions,
             baselines=baselines,
             progress=progress,
         )
-    if "audit" in predictor.meta.provenance:
-        result.figures["audit"] = predictor.meta.provenance["audit"]
-    write_evaluation(predictor, result, out, TEST_SPLIT)
-    update_bundle(path, predictor.meta.model_copy(update={"metrics": result.figures}))
-    return result.figures
+
+
+def add_audit(result: Evaluation, data: AuditedData, *, about: str) -> None:
+    """Add to an evaluation the audit of the data that it was made on.
+
+    Args:
+        result: The evaluation; its examples are masked unless it reveals.
+        data: The data, all of it.
+        about: What it is and what it cannot tell, in a sentence.
+    """
+    found = audit_data(data, reveal=result.revealed)
+    result.figures["audit"] = {"data": about, **summarise(found)}
+    result.findings = found["findings"]
 
 
 def write_evaluation(
@@ -197,6 +233,12 @@ def write_evaluation(
     """
     history = history_of(predictor.task.name, read_history(beside or out))
     account = Account(
-        predictor.meta, result.figures, data, result.mistakes, history, result.revealed
+        predictor.meta,
+        result.figures,
+        data,
+        result.mistakes,
+        history,
+        result.revealed,
+        result.findings,
     )
     write_evaluated(out, account)

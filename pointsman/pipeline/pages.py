@@ -34,6 +34,7 @@ def write_evaluated(out: Path, account: Account) -> None:
             "data": account.data,
             "revealed": account.revealed,
             "mistakes": account.mistakes,
+            "findings": account.findings,
             "history": account.history,
             "bundle": account.meta.model_dump(mode="json", exclude={"metrics", "files"}),
         },
@@ -144,7 +145,13 @@ def read_account(place: Path) -> Account:
     try:
         meta = BundleMeta.parse(held["bundle"], where=f"{path}: bundle")
         return Account(
-            meta, figures, held["data"], held["mistakes"], held["history"], held["revealed"]
+            meta,
+            figures,
+            held["data"],
+            held["mistakes"],
+            held["history"],
+            held["revealed"],
+            held.get("findings", ()),  # older accounts have none
         )
     except (KeyError, TypeError):
         raise ConfigError(

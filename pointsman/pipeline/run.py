@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.core.types import Example
+from pointsman.data.audit import AuditedData
 from pointsman.data.dedupe import group_rows, name_groups
 from pointsman.data.door import OnBadRow
 from pointsman.data.licences import sources_to_allow
@@ -90,6 +92,23 @@ def _load_prepared_for(task: str, path: Path) -> PreparedData:
     return prepared
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Labelled rows that a command was given.
+
+    Attributes:
+        rows: Those to evaluate on, or to choose by.
+        slices: Rows that are reported apart, by name.
+        everything: All of the data, for an audit.
+        train: Its training rows; None for a file, which has none set apart.
+    """
+
+    rows: list[Example]
+    slices: dict[str, list[Example]]
+    everything: AuditedData
+    train: list[Example] | None = None
+
+
 def read_labelled(
     spec: TaskSpec,
     path: Path,
@@ -98,7 +117,7 @@ def read_labelled(
     on_bad_row: OnBadRow,
     say: Say,
     split: Literal["validation", "test"] = "test",
-) -> tuple[list[Example], dict[str, list[Example]]]:
+) -> Labelled:
     """Read labelled rows: a file, or a split of prepared data.
 
     Rows and spans of labels that the bundle was narrowed by are left out, as in training.
@@ -110,9 +129,6 @@ def read_labelled(
         on_bad_row: What a row that does not fit does.
         say: Takes a line of news.
         split: Which split of prepared data: test to evaluate, validation to choose by.
-
-    Returns:
-        The rows, and kept-out slices by name.
 
     Raises:
         ConfigError: If the data was prepared for another task or other labels.
@@ -126,9 +142,12 @@ def read_labelled(
                 got=f"others: {', '.join(strange)}",
                 fix="give the file that it was prepared from",
             )
-        return list(getattr(prepared, split)), {
-            name: list(rows) for name, rows in prepared.slices.items()
-        }
+        return Labelled(
+            list(getattr(prepared, split)),
+            {name: list(rows) for name, rows in prepared.slices.items()},
+            AuditedData.from_prepared(prepared),
+            list(prepared.train),
+        )
     request = SourceRequest.parse(
         {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
     )
@@ -147,7 +166,8 @@ def read_labelled(
             slices.setdefault(example.split.removeprefix("slice:"), []).append(example)
         else:
             rows.append(example)
-    return rows, slices
+    audited = AuditedData.from_examples(spec, loaded.examples, [loaded.provenance])
+    return Labelled(rows, slices, audited)
 
 
 def head_of(bundle: Path, data: Path | None) -> str | None:

@@ -17,7 +17,7 @@ from pointsman.cli import main as edge
 from pointsman.core import errors
 from pointsman.data.prepare import load_prepared
 from pointsman.export.golden import GOLDEN
-from tests.runs import jailbreak_rows, pii_rows, task, write_recipe, write_rows
+from tests.runs import ATTACK, jailbreak_rows, pii_rows, task, write_recipe, write_rows
 
 TEXT = "please help Sarah Johnson me b12@example.org Court with the contract card system"
 
@@ -370,9 +370,67 @@ def test_evaluate_takes_prepared_data(pointsman, demo, bundles, tmp_path):
     data = demo / "run" / "jailbreak" / "data"
     assert pointsman("evaluate", bundles[0], "--data", data, "-o", tmp_path).code == 0
     old = json.loads((demo / "run" / "jailbreak" / "metrics.json").read_text())
-    assert old.pop("audit")["leakage"] == 0  # it tells of what the bundle was trained on
-    assert set(old.pop("baselines")) == {"majority", "tfidf"}  # they learn from its training rows
-    assert json.loads((tmp_path / "metrics.json").read_text()) == old
+    new = json.loads((tmp_path / "metrics.json").read_text())
+    ours, theirs = new.pop("audit"), old.pop("audit")
+    assert ours.pop("data").startswith("Of the data that was evaluated on, with all of its splits")
+    assert ours.pop("lengths").items() <= theirs.pop("lengths").items()  # a run knows tokens too
+    cut = [line for line in theirs["findings"] if "tokens" in line]
+    assert theirs["findings"] == ours["findings"] + cut
+    assert {**ours, "findings": theirs["findings"]} == theirs and ours["leakage"] == 0
+    assert set(new["baselines"]) == {"majority", "tfidf"}  # they learn from its training rows
+    assert all("difference" in entry for entry in new["baselines"].values())
+    assert new == old
+
+
+def test_evaluate_on_a_bare_file_says_why_there_is_no_baseline(pointsman, bundles, tmp_path):
+    file = write_rows(tmp_path / "mine.jsonl", jailbreak_rows(12, seed=4))
+    result = pointsman("evaluate", bundles[0], "--data", file, "-o", tmp_path, "--no-perturb")
+    assert result.code == 0 and "none is set apart to learn from" in result.err
+    page = (tmp_path / "report.html").read_text()
+    assert "Not run: TF-IDF with logistic regression" in page
+    assert '<section id="audit">' in page and "cannot be told from them" in page
+    found = json.loads((tmp_path / "metrics.json").read_text())["audit"]
+    assert found["leakage"] is None and found["unknown_licence"] == ["mine.jsonl"]
+    spans = write_rows(tmp_path / "spans.jsonl", pii_rows(9, seed=4))
+    assert pointsman("evaluate", bundles[1], "--data", spans, "-o", tmp_path / "pii").code == 0
+    baselines = json.loads((tmp_path / "pii" / "metrics.json").read_text())["baselines"]
+    assert "difference" in baselines["patterns"] and "not_run" in baselines["tfidf"]
+
+
+def test_evaluate_shows_personal_data_of_the_audit_where_it_is_asked_to(
+    pointsman, bundles, tmp_path
+):
+    text = "please help me with the contract card system step tomorrow and now from call ann@x.org"
+    rows = [{"text": text, "kind": kind} for kind in ("benign", "jailbreak")]
+    file = write_rows(tmp_path / "mine.jsonl", jailbreak_rows(12, seed=4) + rows)
+    evaluate = ("evaluate", bundles[0], "--data", file, "--no-perturb", "-o", tmp_path)
+    for more, told in (((), "call [...]"), (("--reveal",), "call ann@x.org")):
+        assert pointsman(*evaluate, *more).code == 0
+        report = (tmp_path / "report.md").read_text().split("## Data audit")[1].split("\n## ")[0]
+        assert f"benign / jailbreak: {text.split(' call')[0]} {told}" in report
+        assert ("ann@x.org" in report) == bool(more)
+
+
+def test_evaluate_calls_a_model_that_does_not_beat_its_baseline_so_in_red(
+    pointsman, demo, bundles, tmp_path, monkeypatch
+):
+    from pointsman.core.types import Prediction
+
+    def know(self, texts):  # a baseline that is always right
+        attack = [any(word in text for word in ATTACK) for text in texts]
+        return [
+            Prediction("jailbreak", "jailbreak" if a else "benign", 1.0, {"benign": 1.0 - a, "jailbreak": float(a)})
+            for a in attack
+        ]  # fmt: skip
+
+    monkeypatch.setattr("pointsman.evaluation.baselines.TfidfTexts.predict", know)
+    data = demo / "run" / "jailbreak" / "data"
+    evaluate = ("evaluate", bundles[0], "--data", data, "-o", tmp_path, "--no-perturb")
+    result = pointsman(*evaluate)
+    words = "TF-IDF with logistic regression"
+    assert result.code == 0 and words in " ".join(result.err.split())
+    page = (tmp_path / "report.html").read_text()
+    assert '<div class="lead bad">' in page and words in page.split("</header>")[0]
 
 
 def test_evaluate_refuses_data_of_another_task(pointsman, demo, bundles):

@@ -59,7 +59,12 @@ def _mmlu_pro(folder: Path) -> None:
     (folder / "data").mkdir(parents=True)
     for split, subjects in (("test", ["law", "math", "law"]), ("validation", ["math"])):
         rows = [
-            {"question_id": i, "question": f"{split} question {i}?", "category": c, "src": "x"}
+            {
+                "question_id": i,
+                "question": f"{split} question {i}?",
+                "category": c,
+                "src": f"{c}ez-x-y" if split == "test" else "",
+            }
             for i, c in enumerate(subjects)
         ]
         table = pa.Table.from_pylist(rows)

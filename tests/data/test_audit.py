@@ -11,11 +11,18 @@ from pointsman.core.errors import DataError
 from pointsman.core.types import Example, Span
 from pointsman.data.audit import AuditedData, audit, banded, summarise
 from pointsman.data.dedupe import group_rows, template_of
-from pointsman.data.languages import count_languages
+from pointsman.data.languages import NOT_TOLD, count_languages, language_of
 from pointsman.data.leakage import count_leakage, find_links, repair_splits, split_by_rows
 from pointsman.data.licences import licence_standing, sources_to_allow
 from pointsman.data.prepare import PrepareOptions, SourceRequest, load_prepared, prepare
-from pointsman.data.shortcuts import length_alone, owned_labels, source_alone, telling_prefixes
+from pointsman.data.sampling import row_hash
+from pointsman.data.shortcuts import (
+    find_shortcuts,
+    length_alone,
+    owned_labels,
+    source_alone,
+    telling_prefixes,
+)
 from pointsman.data.sources import load_source
 from pointsman.tasks.catalogue import TASKS
 
@@ -75,7 +82,9 @@ def test_leakage_by_each_means(means):
     assert found["leakage"]["by"][means] == {"rows": 1, "groups": 1}
     (finding,) = (f for f in found["findings"] if f["severity"] == "error")
     assert finding["check"] == "leakage" and means in finding["text"]
-    assert finding["examples"] == ["the"]
+    (example,) = finding["examples"]
+    first = train["text"].split()[0]
+    assert example == f"test: the ~ train: {first}"
 
 
 def pii(text, name="Ann"):
@@ -119,8 +128,23 @@ def test_groups_join_through_a_third_row():
     ]
     links = find_links(examples)
     counted = count_leakage(links, ["train", None, "test"])
-    assert counted["rows"] == 1 and counted["leaking"] == [2]
+    assert counted["rows"] == 1 and counted["leaking"] == [(2, 0)]
     assert all(entry["rows"] == 0 for entry in counted["by"].values())
+
+
+def test_what_leaks_is_shown_with_its_nearest_relative_and_once_a_group():
+    examples = [
+        Example("one of a group", group="g"),
+        Example(LONG, group="g"),
+        Example("another of the group", group="h"),
+        Example(LONG, group="g"),
+        Example("a third of the group", group="h"),
+        Example("and a fourth one", group="h"),
+    ]
+    sides = ["train", "train", "train", "test", "test", "validation"]
+    counted = count_leakage(find_links(examples), sides)
+    assert counted["rows"] == 3
+    assert counted["leaking"] == [(3, 1), (4, 2)]  # the copy is nearer than the row of its group
 
 
 def test_a_slice_near_train_is_told_apart_from_leakage():
@@ -156,7 +180,10 @@ def test_one_text_under_two_labels():
 def test_near_duplicates_under_two_labels():
     parts = healthy()
     parts["train"] += [Example(LONG, label="law"), Example(LONG + " indeed", label="math")]
-    duplicates = found_in(parts)["duplicates"]
+    found = found_in(parts)
+    (finding,) = (f for f in found["findings"] if f["check"] == "contradictions")
+    assert finding["examples"] == ["law: the ~ math: the"]
+    duplicates = found["duplicates"]
     assert duplicates["near_duplicates_under_two_labels"] == 1
     assert duplicates["texts_under_two_labels"] == 0
 
@@ -186,7 +213,9 @@ def test_a_label_readable_from_length():
     assert length_alone([5, 9] * 30, names)["law"] == pytest.approx(0.5)
     parts = healthy()
     parts["train"] = rows(60, words=80) + rows(60, "math", words=9)
-    assert "shortcut: length" in checks(found_in(parts), "warning")
+    told = [f for f in found_in(parts)["findings"] if f["check"] == "shortcut: length"]
+    assert len(told) == 2 and all(len(finding["examples"]) == 1 for finding in told)
+    assert find_shortcuts(parts["train"], [], SPEC)["typical"] == {"law": 30, "math": 90}
 
 
 def test_a_label_readable_from_a_prefix():
@@ -205,7 +234,7 @@ def test_a_source_whose_other_rows_are_set_apart_is_one_sided():
     parts["slices/harmful"] = rows(30, "math", source="game", seed=6)
     found = found_in(parts)
     assert found["shortcuts"]["one_sided"] == [
-        {"source": "game", "label": "law", "rows": 40, "apart": 30}
+        {"source": "game", "label": "law", "rows": 40, "apart": 30, "row": 120}
     ]
     assert "shortcut: one-sided source" in checks(found, "warning")
 
@@ -238,10 +267,26 @@ def test_languages_are_named():
     german = "Der Vertrag wurde gestern unterschrieben und tritt morgen in Kraft"
     english = "The contract was signed yesterday and comes into force tomorrow morning"
     counts = count_languages([Example(german)] * 3 + [Example(english)] * 5 + [Example("ok")])
-    assert counts == {"rows": 9, "too_short": 1, "languages": {"en": 5, "de": 3}}
+    assert counts == {"rows": 9, "not_told": 1, "languages": {"en": 5, "de": 3}}
     many = [Example(f"{english} {n}") for n in range(40)]
     assert count_languages(many, sample=10)["rows"] == 10
     assert count_languages(many, sample=10) == count_languages(many[::-1], sample=10)
+
+
+def test_a_language_is_read_around_the_spans_and_not_guessed():
+    text = "Dear NAME and NAME and NAME, the contract was signed yesterday by all of us"
+    name, start = "Krzysztof Wojciechowski ze Szczebrzeszyna", 0
+    row = Example(text)
+    while "NAME" in row.text:
+        start = row.text.index("NAME")
+        named = row.text.replace("NAME", name, 1)
+        row = Example(named, spans=(*row.spans, Span(start, start + len(name), "PERSON")))
+    assert language_of(row) == "en" != language_of(Example(row.text))
+    assert (
+        language_of(Example("Meyer Schmidt Rossi Kowalski Berlin")) == NOT_TOLD
+    )  # long, and unsure
+    assert language_of(Example("we are here")) == NOT_TOLD
+    assert language_of(Example("we are here", meta={"lang": "de"})) == "de"
 
 
 def test_bands_and_rows_that_are_cut():
@@ -335,6 +380,10 @@ def test_a_group_moves_to_its_most_protected_split():
     assert report == {
         "on_leakage": "repair", "groups": 2, "rows_moved": 3,
         "moves": {"train to test": 1, "validation to test": 1, "train to validation": 1},
+        "examples": [
+            {"row": row_hash(examples[0]), "relative": row_hash(examples[1])},
+            {"row": row_hash(examples[3]), "relative": row_hash(examples[4])},
+        ],
     }  # fmt: skip
 
 
@@ -363,8 +412,29 @@ def test_prepare_repairs_official_splits_and_says_so(jsonl, tmp_path):
     assert len(data.test) == 20 and {LONG, LONG + " indeed"} <= {e.text for e in data.test}
     assert manifest["leakage"]["moves"] == {"train to test": 1}
     assert any("1 rows moved" in line for line in told)
-    found = audit(AuditedData.from_prepared(data), shown=str)
+    found = audit(AuditedData.from_prepared(data), shown=lambda example: example.text)
     assert found["leakage"]["rows"] == 0 and summarise(found)["repaired"] == 1
+    (finding,) = (f for f in found["findings"] if f["check"] == "repaired")
+    assert finding["severity"] == "info" and "were moved" in finding["text"]
+    assert finding["examples"] == [f"{LONG} indeed ~ {LONG}"]
+    assert LONG not in (tmp_path / "out" / "manifest.json").read_text()
+    assert not (tmp_path / "out" / "conflicts.jsonl").exists()
+
+
+def test_texts_that_preparing_left_out_can_be_read_in_the_audit(jsonl, tmp_path):
+    made = [{"text": e.text, "label": e.label} for e in rows(40) + rows(40, "math")]
+    made += [{"text": LONG, "label": "math"}, {"text": LONG.upper(), "label": "law"}]
+    out = tmp_path / "out"
+    for _ in range(2):  # what lies there is replaced
+        prepare(SPEC, [SourceRequest(path=str(jsonl(made)), licence="MIT")], out)
+    found = audit(AuditedData.from_prepared(load_prepared(out)), shown=lambda example: example.text)
+    (finding,) = (f for f in found["findings"] if f["check"] == "left out")
+    assert finding["severity"] == "info" and "1 texts stood under two labels" in finding["text"]
+    assert finding["examples"] == [f"law / math: {LONG}"]
+    assert found["duplicates"]["texts_under_two_labels"] == 0
+    (out / "conflicts.jsonl").write_text('{"labels": ["law"]}\n')
+    with pytest.raises(DataError, match=r"conflicts\.jsonl"):
+        load_prepared(out)
 
 
 def test_prepare_stops_at_leaking_official_splits(jsonl, tmp_path):
@@ -402,13 +472,40 @@ def test_the_audit_finds_that_a_row_split_of_presidio_leaks(shared_data):
     assert 190 <= told["groups_of_two_or_more"] <= 215
 
 
+def test_the_audit_finds_a_label_that_a_part_of_a_public_source_owns(tmp_path):
+    from pyarrow import Table, parquet
+
+    made = [("engineering", "stemez-Optics")] * 24 + [("law", "ori_mmlu-law")] * 20
+    made += [("engineering", "ori_mmlu-wiring"), ("law", "stemez-law"), ("law", "scibench-law")]
+    texts = [e.text for e in rows(len(made))]
+    table = Table.from_pylist(
+        [{"question": t, "category": c, "src": s} for t, (c, s) in zip(texts, made, strict=True)]
+    )
+    folder = tmp_path / "TIGER-Lab/MMLU-Pro/data"
+    folder.mkdir(parents=True)
+    for split in ("test", "validation"):
+        parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
+    spec = TASKS["category"].adapt(labels=("engineering", "law"))
+    loaded = load_source(SourceRequest(name="mmlu_pro"), spec, mirror=tmp_path)
+    assert {e.source.split("/")[0] for e in loaded.examples} == {"mmlu_pro"}
+    data = AuditedData.from_examples(spec, loaded.examples, [loaded.provenance])
+    found = audit(data, shown=lambda example: example.text)
+    assert [f["text"] for f in found["findings"] if "owns" in f["text"]] == [
+        "mmlu_pro/stemez owns engineering: 96% of its 50 rows, and 53% of all rows",
+        "mmlu_pro/ori_mmlu owns law: 91% of its 44 rows, and 45% of all rows",
+    ]
+    assert found["licences"] == {"mmlu_pro": {"licence": "MIT", "standing": "open"}}
+
+
 def test_the_audit_finds_that_stemez_owns_engineering(shared_data):
-    examples = []
-    for file in sorted((shared_data / "category").glob("mmlu_pro-*.jsonl")):
-        examples += load_source(SourceRequest(path=str(file)), TASKS["category"]).examples
-    found = audit(AuditedData.from_examples(TASKS["category"], examples, OPEN), shown=str)
+    loaded = load_source(
+        SourceRequest(name="mmlu_pro"), TASKS["category"], mirror=shared_data / "hub"
+    )
+    data = AuditedData.from_examples(TASKS["category"], loaded.examples, [loaded.provenance])
+    found = audit(data, shown=str)
     (entry,) = (x for x in found["shortcuts"]["owned"] if x["label"] == "engineering")
-    assert "stemez" in entry["source"] and entry["share"] == pytest.approx(0.93, abs=0.01)
+    assert entry["source"] == "mmlu_pro/stemez" and entry["share"] == pytest.approx(0.93, abs=0.01)
+    assert any("mmlu_pro/stemez owns engineering" in f["text"] for f in found["findings"])
 
 
 def test_the_audit_finds_that_wildguard_is_benign_without_its_harmful_rows(shared_data):

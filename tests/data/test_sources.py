@@ -50,7 +50,15 @@ def test_the_catalogue_and_the_tasks_agree():
 def test_mmlu_pro(fake_mirror):
     loaded = load("mmlu_pro", fake_mirror)
     assert Counter(e.label for e in loaded.examples) == {"law": 2, "math": 2}
-    assert loaded.examples[0].meta["subject"] == "x"
+    assert loaded.examples[0].meta["subject"] == "lawez-x-y"
+    assert Counter(e.source for e in loaded.examples) == {
+        "mmlu_pro/lawez": 2, "mmlu_pro/mathez": 1, "mmlu_pro": 1,
+    }  # fmt: skip
+    assert loaded.provenance["name"] == "mmlu_pro"  # the licence is that of the whole
+    apart = load("mmlu_pro", fake_mirror, ood=True)
+    assert {e.split for e in apart.examples} == {
+        "slice:ood-mmlu_pro-lawez", "slice:ood-mmlu_pro-mathez", "slice:ood-mmlu_pro",
+    }  # fmt: skip
     assert loaded.places[0] == "mmlu_pro/test: row 1"
     assert set(loaded.provenance["files"]) == {
         "data/test-00000-of-00001.parquet",

@@ -51,7 +51,7 @@ def account(
     word = texts[0] if hostile else "starter"
     figures |= _figures(spec, named, difference | _verdict(verdict), word)
     find = span_mistakes(examples, ours, reveal=reveal) if token else text_mistakes(spec, examples, ours, reveal=reveal)  # fmt: skip
-    return Account(_meta(spec, word), figures, f"test rows of {word}", find, history(spec), reveal)
+    return Account(_meta(spec, word), figures, f"test rows of {word}", find, history(spec), reveal, _findings(word))  # fmt: skip
 
 
 def _verdict(verdict: str) -> dict[str, Any]:
@@ -128,7 +128,13 @@ def _figures(
             name: _moved(spec, drop) | {"strength": "one edit in 10% of the words", "seed": 3, "rows": 200, "metric": metric, "value": 0.9 - drop, "clean": 0.9, "drop": drop, "interval": around(0.9 - drop)}
             for name, drop in (("typos", 0.04), ("case", 0.01), ("zero-width characters", 0.2), (word, 0.1))
         },
-        "audit": {"leakage": 41, "repaired": 41, "near_duplicates": 120, "licences": {word: "CC-BY-NC-4.0", "starter": "Apache-2.0"}, "non_commercial": [word], "findings": [f"every row of engineering is from {word}"]},
+        "audit": {
+            "leakage": 0, "repaired": 41, "near_duplicates": 120, "licences": {word: "CC-BY-NC-4.0", "starter": "Apache-2.0"}, "non_commercial": [word], "unknown_licence": [],
+            "findings": [f"warning: {word} owns engineering"],
+            "labels": {"train": {word: 90, "law": 11}, "test": {"law": 7}},
+            "lengths": {"words": {"1-12": 80, "over 12": 28}, "tokens": {"1-64": 101, "over 64": 7}, "max_length": 64, "cut": 7},
+            "languages": {"rows": 108, "not_told": 8, "languages": {"en": 99, word: 1}},
+        },
     }  # fmt: skip
     if spec.level == "token":
         more["postprocess"] = {"with": {"span_f1": 0.9}, "without": {"span_f1": 0.87}, "per_type": types}  # fmt: skip
@@ -147,6 +153,13 @@ def _moved(spec: TaskSpec, drop: float) -> dict[str, Any]:
     clean = {"recall": around(0.88), "false_positive_rate": around(0.013, 0.006)}
     moved = {"recall": around(0.88 - 3 * drop), "false_positive_rate": around(0.013 + drop, 0.01)}
     return {"at_threshold": {"clean": clean, "perturbed": moved}}
+
+
+def _findings(word: str) -> list[dict[str, Any]]:
+    return [
+        {"severity": "warning", "check": "shortcut: source", "text": f"{word} owns engineering", "examples": [f"a beam of {word}", "a second beam"]},
+        {"severity": "info", "check": "repaired", "text": "41 rows were moved", "examples": []},
+    ]  # fmt: skip
 
 
 def bins(off: float) -> list[dict[str, float]]:

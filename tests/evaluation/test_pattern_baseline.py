@@ -27,6 +27,8 @@ FOUND = [
     ("GB82 WEST 1234 5698 7654 32", "IBAN_CODE"),
     ("10.0.0.1", "IP_ADDRESS"),
 ]
+TEXTS = [Example("a", "law"), Example("b", "math")]
+SPANS = [Example("Ann", spans=(Span(0, 3, "PERSON"),))]
 DRUGS = TaskSpec(
     name="drugs",
     title="Drugs",
@@ -127,9 +129,26 @@ def test_presidio_itself_where_it_is_installed():
 
 
 def test_every_task_has_its_baselines():
-    texts, spans = baselines_for(CATEGORY), baselines_for(PII)
+    texts, spans = baselines_for(CATEGORY, TEXTS), baselines_for(PII, SPANS)
     assert {k: type(v) for k, v in texts.items()} == {"majority": Majority, "tfidf": TfidfTexts}
     assert list(spans) == ["patterns", "tfidf", "presidio"]
     assert isinstance(spans["patterns"], Patterns) and isinstance(spans["tfidf"], TfidfTokens)
     assert isinstance(spans["presidio"], Presidio | NotRun)
-    assert list(baselines_for(DRUGS)) == ["tfidf"]
+    assert list(baselines_for(DRUGS, SPANS)) == ["tfidf"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "train", "why"),
+    [
+        (CATEGORY, None, "a file of rows to answer"),
+        (CATEGORY, [], "no training rows"),
+        (CATEGORY, TEXTS[:1], "all of one label"),
+        (PII, None, "a file of rows to answer"),
+        (PII, [Example("nothing")], "no training row has a span"),
+    ],
+)
+def test_what_has_nothing_to_learn_from_says_so(spec, train, why):
+    found = baselines_for(spec, train)
+    learners = {"majority", "tfidf"} & set(found)
+    assert "tfidf" in learners and all(why in found[name].reason for name in learners)
+    assert spec is not PII or isinstance(found["patterns"], Patterns)  # it needs none

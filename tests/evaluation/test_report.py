@@ -4,7 +4,8 @@ import pytest
 
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
-from pointsman.evaluation.report import headline, table, title, write_report
+from pointsman.evaluation.account import Account
+from pointsman.evaluation.report import headline, table, title, write_markdown, write_report
 from pointsman.evaluation.score import score
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.jailbreak import JAILBREAK
@@ -28,6 +29,12 @@ def rows_of(report, heading):
     lines = [line for line in part.splitlines() if line.startswith("|")]
     assert len({line.count("|") - line.count("\\|") for line in lines}) == 1
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def rows_of_all(report, heading):
+    part = report.split(f"## {heading}")[1].split("\n## ")[0]
+    lines = [line[2:-2] for line in part.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.split(" | ")] for line in lines]
 
 
 def test_a_detectors_report(figures):
@@ -85,6 +92,32 @@ def test_perturbations_and_errors_have_tables(figures):
     ]  # fmt: skip
     assert "| a | b | 7 | x \\| y / z |" in report
     assert "| kill, process | 5 | k |" in report
+
+
+def test_the_audit_has_examples_and_tables_and_does_not_contradict_itself(figures):
+    figures["audit"] = {
+        "leakage": 0, "repaired": 17, "near_duplicates": 4, "licences": {"own": "MIT"},
+        "non_commercial": [], "unknown_licence": ["bare"], "findings": ["info: found"],
+        "labels": {"train": {"benign": 3, "jailbreak": 1}, "test": {"benign": 2}},
+        "lengths": {"words": {"1-12": 3, "over 12": 1}},
+        "languages": {"rows": 4, "not_told": 1, "languages": {"en": 3}},
+    }  # fmt: skip
+    findings = [
+        {"severity": "error", "check": "leakage", "text": "1 row", "examples": ["test: a ~ train: b", "c"]},
+        {"severity": "info", "check": "labels", "text": "few", "examples": []},
+    ]  # fmt: skip
+    item = Account(meta(JAILBREAK), figures, "x", findings=findings)
+    report = write_markdown(item)
+    found = rows_of_all(report, "Data audit")
+    held, moved = (line for line in found if line[1:] in (["0"], ["17"]))
+    assert held[0].endswith("as the splits are now") and "were moved" in moved[0]
+    assert ["error", "leakage", "1 row", "test: a ~ train: b"] in found
+    assert ["", "", "", "c"] in found and ["info", "labels", "few", ""] in found
+    assert ["benign", "3", "2"] in found and ["jailbreak", "1", "0"] in found
+    assert ["1-12", "3", "75.0%"] in found and ["not told", "1", "25.0%"] in found
+    assert "Of unknown licence: bare." in report and "Masked" in report
+    short = write_markdown(Account(meta(JAILBREAK), figures, "x"))  # of an older version
+    assert "info: found" in short and "Masked" not in short
 
 
 def test_errors_of_spans_are_counted_by_kind_and_type():

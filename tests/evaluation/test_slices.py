@@ -91,12 +91,22 @@ def test_the_divisions_of_the_test_rows():
     assert list(found) == [
         "source: a", "source: b",
         "length: 1-8 tokens", "length: 9-32 tokens", "length: beyond 512 tokens",
-        "language: de", "language: en",
+        "language: de", "language: en", "language: not told",
         "kind: benign", "kind: injection", "kind: jailbreak",
     ]  # fmt: skip
     assert found["source: b"]["rows"] == 2 and found["source: b"]["value"] == 0.5
     assert {part["by"] for part in found.values()} == {"source", "length", "language", "kind"}
     assert found["kind: jailbreak"]["value"] == 0.0 and found["kind: injection"]["value"] == 1.0
+
+
+def test_a_text_tells_its_language_where_no_row_does():
+    german = "Der Vertrag wurde gestern unterschrieben und tritt morgen in Kraft"
+    english = "The contract was signed yesterday and comes into force tomorrow morning"
+    rows = [Example(text, "law") for text in (german, english, english, "ok")]
+    found = slice_figures(CATEGORY, rows, category(*["law"] * 4), [9] * 4)
+    counts = {name: part["rows"] for name, part in found.items()}
+    assert counts == {"language: de": 1, "language: en": 2, "language: not told": 1}
+    assert slice_figures(CATEGORY, rows[1:], category(*["law"] * 3), [9] * 3) == {}
 
 
 def test_a_division_into_one_slice_repeats_nothing():
