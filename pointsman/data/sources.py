@@ -257,6 +257,18 @@ def _known(name: str, spec: TaskSpec) -> SourceSpec:
     return SOURCES[name]
 
 
+def source_at(place: Path) -> tuple[SourceSpec, Path] | None:
+    """Return the source whose directory in a mirror of the hub this is, and the mirror.
+
+    Args:
+        place: As in `MIRROR/jackhhao/jailbreak-classification`.
+    """
+    whole = place.resolve()
+    name = "/".join(whole.parts[-2:])
+    found = next((spec for spec in SOURCES.values() if spec.hub == name), None)
+    return (found, whole.parents[1]) if found is not None and whole.is_dir() else None
+
+
 def _with_parts(source: SourceSpec, parts: tuple[str, ...]) -> SourceSpec:
     """Return the source narrowed to the configurations that a request names."""
     known = [part.config for part in source.parts if part.config]
