@@ -189,6 +189,18 @@ def own_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The shared data directory, or a skip where a checkout has none."""
+    shared = (
+        Path(os.environ.get("POINTSMAN_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+        / "data"
+    )
+    if not (shared / "hub").is_dir():
+        pytest.skip(f"no real data at {shared}: set POINTSMAN_SHARED")
+    return shared
+
+
+@pytest.fixture(scope="session")
 def detector(demo: Path) -> Predictor:
     """The demo's jailbreak bundle, loaded: a sequence task with a positive label."""
     from pointsman.runtime.predictor import load

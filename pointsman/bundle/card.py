@@ -15,8 +15,8 @@ def write_card(meta: BundleMeta) -> str:
         _front_matter(meta, backbone),
         f"# {meta.task.title} classifier\n\n{meta.task.question}\n",
         _labels(meta),
-        _figures(meta),
         _operating_point(meta),
+        _figures(meta),
         _cost(meta.cost) if meta.cost else "",
         _sources(meta.provenance.get("data", {})),
         _audit(meta.provenance),
@@ -38,8 +38,8 @@ def write_shared_card(meta: SharedMeta) -> str:
     for name, head in meta.heads.items():
         own = (
             _labels(head),
-            _figures(head),
             _operating_point(head),
+            _figures(head),
             _sources(head.provenance.get("data", {})),
         )
         parts.append(f"# {name}: {head.task.title}\n\n{head.task.question}\n")
@@ -88,29 +88,56 @@ def _labels(meta: BundleMeta) -> str:
     return "## Labels\n\n" + "\n".join(rows) + "\n"
 
 
+def _operating_point(meta: BundleMeta) -> str:
+    """Return what decides: rule, temperature, thresholds, and the rows that chose them."""
+    point = meta.operating_point
+    if not point:
+        return ""
+    rows = point.get("chosen_on", {})
+    chosen = f"{rows.get('rows', 0):,} rows of {rows.get('data', 'unknown data')}"
+    digest = f" (SHA-256 of the rows {rows['sha256']})" if rows.get("sha256") else ""
+    return (
+        f"## Operating point\n\nRule: {point.get('rule', 'none')}. {_settings(meta)}. "
+        f"Chosen on {chosen}{digest}.{_notes(point)}\n"
+    )
+
+
+def _settings(meta: BundleMeta) -> str:
+    words = [f"Temperature: {meta.temperature:.4g}"]
+    if meta.thresholds:
+        named = ", ".join(f"{label} {value:.4g}" for label, value in meta.thresholds.items())
+        words.append(f"Thresholds: {named}")
+    if meta.abstain_below:
+        words.append(f"Unsure below: {meta.abstain_below:.4g}")
+    return ". ".join(words)
+
+
+def _notes(point: dict[str, Any]) -> str:
+    note = f" Note: {point['note']}." if point.get("note") else ""
+    return note + "".join(f"\n\n**{words}**" for words in doubts(point))
+
+
+def _former_point(meta: BundleMeta) -> str:
+    """Return a warning where the figures were measured before the bundle was calibrated anew."""
+    measured = {k: v for k, v in meta.metrics.get("operating_point", {}).items() if k != "test"}
+    if not measured or measured == meta.operating_point:
+        return ""
+    rows = measured.get("chosen_on", {}).get("data", "unknown data")
+    temperature = meta.metrics.get("calibration", {}).get("temperature")
+    at = "" if temperature is None else f", temperature {temperature:.4g}"
+    return (
+        f"**Measured at the former operating point** (rule {measured.get('rule')}, chosen on "
+        f"{rows}{at}): what depends on thresholds or on probabilities is another by now.\n\n"
+    )
+
+
 def _figures(meta: BundleMeta) -> str:
     figures = {k: v for k, v in meta.metrics.items() if isinstance(v, int | float)}
     if not figures:
         return "## Figures\n\nNot evaluated yet.\n"
     rows = "\n".join(f"| {name} | {value:.4g} |" for name, value in figures.items())
-    return f"## Figures on the test split\n\n| metric | value |\n| --- | --- |\n{rows}\n"
-
-
-def _operating_point(meta: BundleMeta) -> str:
-    """Return the rule behind the thresholds, and what is to be doubted of it."""
-    point = meta.operating_point
-    if not point.get("rule"):
-        return ""
-    where = point.get("chosen_on", {})
-    rows = f" on {where['rows']:,} rows of {where['data']}" if where else ""
-    lines = [f"Rule `{point['rule']}`, chosen{rows}; temperature {meta.temperature:.4g}."]
-    lines += [f"- `{label}` from {value:.4f}" for label, value in meta.thresholds.items()]
-    if meta.abstain_below:
-        lines.append(f"- unsure below {meta.abstain_below:.4f}")
-    lines += [f"\n**{words}**" for words in doubts(point)]
-    if point.get("note"):
-        lines.append(f"\n{point['note']}.")
-    return "## Operating point\n\n" + "\n".join(lines) + "\n"
+    former = _former_point(meta)
+    return f"## Figures on the test split\n\n{former}| metric | value |\n| --- | --- |\n{rows}\n"
 
 
 def _cost(cost: Cost) -> str:

@@ -20,14 +20,20 @@ ROW_FILES = ("*.jsonl", "*.csv", "*.tsv", "*.parquet", "*.json")
 
 def audit_cli(
     places: list[str] = typer.Argument(
-        help="Prepared data; or labelled files, directories of them, names of sources."
+        help="Prepared data; or labelled files, directories of them, names of sources, their "
+        "directories in a mirror."
     ),
-    task: str | None = typer.Option(None, help="A task, for what is not prepared data."),
+    task: str | None = typer.Option(
+        None, help="A task, for labelled rows; that of a public source when not given."
+    ),
     output: Path | None = typer.Option(
         None, "-o", "--output", help="The file; audit.json in the data's directory if not given."
     ),
     mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    label_map: list[str] = typer.Option(
+        [], "--label-map", help="THEIRS=OURS, for labels, span labels and kinds of files."
+    ),
     on_bad_row: str = typer.Option("stop", help="stop or skip."),
     backbone: str | None = typer.Option(None, help="Measure lengths with its tokenizer."),
     max_length: int = typer.Option(512, help="Longest input in tokens, with --backbone."),
@@ -40,7 +46,12 @@ def audit_cli(
     from pointsman.core.files import write_json
     from pointsman.pipeline.audit import audit_data
 
-    options = {"columns": columns, "mirror": mirror, "on_bad_row": on_bad_row}
+    options = {
+        "columns": columns,
+        "label_map": label_map,
+        "mirror": mirror,
+        "on_bad_row": on_bad_row,
+    }
     leaking = 0
     for data, place in _read(places, task, output, options):
         encoder = None
@@ -78,6 +89,9 @@ def suspects_cli(
     task: str | None = typer.Option(None, help="A task, for what is not prepared data."),
     mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
+    label_map: list[str] = typer.Option(
+        [], "--label-map", help="THEIRS=OURS, for labels and kinds of files."
+    ),
     on_bad_row: str = typer.Option("stop", help="stop or skip."),
     folds: int = typer.Option(5, min=2, help="Parts; each is judged by a model of the others."),
     reveal: bool = typer.Option(False, help="Show texts unmasked."),
@@ -87,7 +101,12 @@ def suspects_cli(
     from pointsman.pipeline.audit import mask
     from pointsman.pipeline.suspects import find_suspects, write_suspects
 
-    options = {"columns": columns, "mirror": mirror, "on_bad_row": on_bad_row}
+    options = {
+        "columns": columns,
+        "label_map": label_map,
+        "mirror": mirror,
+        "on_bad_row": on_bad_row,
+    }
     found = _read(places, task, output, options)
     if len(found) > 1:
         raise ConfigError("one directory of prepared data", got=", ".join(places))
@@ -111,8 +130,6 @@ def _read(
 
     prepared = [Path(place) for place in places if is_prepared(Path(place))]
     raw = [place for place in places if not is_prepared(Path(place))]
-    if raw and task is None:
-        raise ConfigError("--task, for rows that are not prepared data", got=f"none, for {raw[0]}")
     if output is not None and len(prepared) + bool(raw) > 1:
         raise ConfigError("one data set, for --output", got=", ".join(places))
     found = [
@@ -120,31 +137,84 @@ def _read(
         for place in prepared
     ]
     if raw:
-        requests = _requests(raw, options["columns"])
-        how = {key: options[key] for key in ("mirror", "on_bad_row")}
-        first = Path(raw[0])
-        beside = first if first.is_dir() else first.parent
-        found.append((read_raw(load_task(str(task)), requests, **how), output or beside / AUDIT))
+        requests = _requests(raw, options)
+        spec = load_task(task or _task_of(requests))
+        data = read_raw(spec, requests, on_bad_row=options["on_bad_row"])
+        found.append((data, output or _beside(Path(raw[0])) / AUDIT))
     return found
 
 
-def _requests(places: list[str], columns: list[str]) -> list[SourceRequest]:
-    """Return a request for each file or source; a public one comes with its official splits."""
-    from pointsman.cli.options import parse_pairs, source_request
-    from pointsman.core.types import SPLITS
+def _beside(place: Path) -> Path:
+    """Return where the account of raw rows goes: a mirror is left as it is."""
+    from pointsman.data.sources import source_at
 
-    named = parse_pairs(columns, option="--column")
-    files: list[str] = []
+    if source_at(place) is not None:
+        return Path()
+    return place if place.is_dir() else place.parent
+
+
+def _task_of(requests: list[tuple[SourceRequest, Path | None]]) -> str:
+    """Return the one task that public sources are for."""
+    from pointsman.core.errors import ConfigError
+    from pointsman.data.sources import SOURCES
+
+    known = [SOURCES.get(request.name or "") for request, _ in requests]
+    tasks = {task for spec in known if spec is not None for task in spec.tasks}
+    if None in known or len(tasks) != 1:
+        got = f"none, for {', '.join(request.title for request, _ in requests)}"
+        raise ConfigError("--task, for rows that are not prepared data", got=got)
+    return tasks.pop()
+
+
+def _row_files(place: str) -> list[str]:
+    """Return the row files of a directory; the place itself where it is read as a whole."""
+    from pointsman.core.types import SPLITS
+    from pointsman.data.prepared import AUDIT
+
+    inside = sorted(file for kind in ROW_FILES for file in Path(place).glob(kind))
+    inside = [file for file in inside if file.name != AUDIT]  # of an audit before this one
+    whole = any(file.stem in SPLITS for file in inside)
+    return [place] if whole or not inside else [str(file) for file in inside]
+
+
+def _requests(
+    places: list[str], options: dict[str, Any]
+) -> list[tuple[SourceRequest, Path | None]]:
+    """Return a request for each file or source, and its mirror.
+
+    A public source comes with its official splits, and so do files that are named after theirs.
+    """
+    from pointsman.cli.options import parse_pairs, source_request
+    from pointsman.data.local_files import splits_by_name
+    from pointsman.data.request import SourceRequest
+    from pointsman.data.sources import source_at
+
+    columns = parse_pairs(options["columns"], option="--column")
+    how = {
+        "columns": columns,
+        "label_map": parse_pairs(options["label_map"], option="--label-map"),
+    }
+    files: list[str] = []  # and directories of train, validation and test files
+    found: list[tuple[SourceRequest, Path | None]] = []
     for place in places:
-        folder = Path(place)
-        inside = sorted(file for kind in ROW_FILES for file in folder.glob(kind))
-        split = any(file.stem in SPLITS for file in inside)
-        files += [place] if split or not inside else [str(file) for file in inside]
-    requests = [source_request(name, columns=named) for name in files]
-    return [
-        request.model_copy(update={"official_splits": True}) if request.name else request
-        for request in requests
-    ]
+        home = source_at(Path(place))
+        if home is not None:
+            public = {"name": home[0].name, "official_splits": True}
+            found.append((SourceRequest.parse(public, where=place), home[1]))
+        else:
+            files += _row_files(place)
+    told = splits_by_name([Path(file) for file in files if Path(file).is_file()])
+    for file in files:
+        if Path(file) in told:
+            split = told[Path(file)]
+            say(f"{file}: {split}, by its name")
+            request = SourceRequest.parse({"files": {split: file}, **how}, where=file)
+        else:
+            request = source_request(file, columns=columns)
+            kept = {"official_splits": True} if request.name else {"label_map": how["label_map"]}
+            request = request.model_copy(update=kept)
+        found.append((request, options["mirror"]))
+    return found
 
 
 def _encoder(spec: TaskSpec, backbone: str, mirror: Path | None, max_length: int) -> TextEncoder:

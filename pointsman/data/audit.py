@@ -180,15 +180,11 @@ def _divided(
 ) -> dict[str, Any]:
     """Count groups of near-duplicates whose rows, other than mere copies, are labelled apart."""
     first: dict[int, dict[str, int]] = defaultdict(dict)
-    if spec.level != "token":
-        for row, (example, root) in enumerate(zip(examples, near, strict=True)):
-            first[root].setdefault(str(example.kind or example.label), row)
     size = Counter(near)
-    groups = [
-        list(rows.values())[:2]
-        for root, rows in first.items()
-        if len(rows) > 1 and size[root] > copies[root]
-    ]
+    for row, (example, root) in enumerate(zip(examples, near, strict=True)):
+        if spec.level == "sequence" and size[root] > copies[root]:
+            first[root].setdefault(str(example.kind or example.label), row)
+    groups = [list(rows.values())[:2] for rows in first.values() if len(rows) > 1]
     return {"near_duplicates_under_two_labels": len(groups), "divided": groups[:20]}
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ _SUFFIXES = {
 }
 PEEKED = 100  # rows of JSONL whose columns are looked at: in few files has every row all of them
 _SPLIT_FILES = ("train", "validation", "test")
+_SPLIT_WORDS = {
+    **{split: split for split in _SPLIT_FILES},
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+}
 
 
 def read_records(path: Path, file_format: str | None = None) -> list[Record]:
@@ -149,6 +157,21 @@ def files_of(path: Path) -> dict[str | None, Path]:
             fix="name the files with `files: {train: ..., test: ...}`",
         )
     return found
+
+
+def splits_by_name(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the split that each file's name tells, as in `rows_train_v2.csv`.
+
+    One name alone tells nothing (`my_test.csv` is anybody's): two splits have to be there, and
+    a name with two of them in it tells none.
+    """
+    told: dict[Path, str] = {}
+    for path in paths:
+        words = re.split(r"[^a-z]+", path.stem.lower())
+        splits = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
+        if len(splits) == 1:
+            told[path] = splits.pop()
+    return told if len(set(told.values())) > 1 else {}
 
 
 def check_columns(records: list[Record], columns: Mapping[str, str], where: str) -> None:

@@ -25,6 +25,7 @@ from pointsman.tasks.catalogue import TASKS
 from pointsman.tasks.spec import TaskSpec
 
 STARTER = "starter"
+OVER_REFUSAL = "over_refusal"
 STARTER_PII_ROWS = 4000
 NAME_LENGTH = 60  # of a source in the name of a slice, which is the name of a file
 __all__ = ["SOURCES", "LoadedSource", "RowRules", "SourceRequest", "SourceSpec", "load_source"]
@@ -133,11 +134,14 @@ _GLAIVE = SourceSpec(
 _STARTER = SourceSpec(
     name=STARTER, tasks=("category", "pii", "jailbreak", "intent"), licence="Apache-2.0"
 )
+# Harmless prompts that sound dangerous or look like attacks: tested on and never learned from.
+_OVER_REFUSAL = SourceSpec(name=OVER_REFUSAL, tasks=("jailbreak",), licence="Apache-2.0")
 
 SOURCES = {
     spec.name: spec
     for spec in (
         _STARTER,
+        _OVER_REFUSAL,
         _MMLU_PRO,
         _PRESIDIO,
         _JAILBREAK_CLASSIFICATION,
@@ -238,8 +242,9 @@ def _records(
     if request.name is None:
         return read_local(request)
     known = _known(request.name, spec)
-    if known.name == STARTER:
-        return _starter(spec, request, seed), {"name": STARTER, "licence": known.licence}
+    if known.name in (STARTER, OVER_REFUSAL):
+        rows = _packaged(known.name, spec, request, seed)
+        return rows, {"name": known.name, "licence": known.licence}
     asked = _with_parts(known, request.parts)
     fetched = fetch(asked, mirror=mirror, revision=request.revision)
     return _converted(fetched.tables, known, request), fetched.provenance
@@ -255,6 +260,18 @@ def _known(name: str, spec: TaskSpec) -> SourceSpec:
             f"a source for the task {spec.name!r}", got=repr(name), fix=suggest(name, fitting)
         )
     return SOURCES[name]
+
+
+def source_at(place: Path) -> tuple[SourceSpec, Path] | None:
+    """Return the source whose directory in a mirror of the hub this is, and the mirror.
+
+    Args:
+        place: As in `MIRROR/jackhhao/jailbreak-classification`.
+    """
+    whole = place.resolve()
+    name = "/".join(whole.parts[-2:])
+    found = next((spec for spec in SOURCES.values() if spec.hub == name), None)
+    return (found, whole.parents[1]) if found is not None and whole.is_dir() else None
 
 
 def _with_parts(source: SourceSpec, parts: tuple[str, ...]) -> SourceSpec:
@@ -325,24 +342,26 @@ def _check_source_columns(row: Mapping[str, Any], part: SourcePart, source: Sour
         )
 
 
-def _starter(
-    spec: TaskSpec, request: SourceRequest, seed: int
+def _packaged(
+    name: str, spec: TaskSpec, request: SourceRequest, seed: int
 ) -> Iterator[tuple[str, Raw | LeftOut | RowError]]:
     """Give the package's own rows: generated ones for a token task, files for the others."""
-    if spec.level == "token":
+    if spec.level == "token" and name == STARTER:
         from pointsman.data.synthetic import generate_pii
 
         rows = request.limit or STARTER_PII_ROWS
         for number, example in enumerate(generate_pii(rows, seed=seed), start=1):
             yield f"starter/{spec.name}: row {number}", example.to_row() | {"source": STARTER}
         return
-    path = Path(__file__).parent / "starter" / f"{spec.name}.jsonl"
+    file = f"{spec.name if name == STARTER else name}.jsonl"
+    path = Path(__file__).parent / "starter" / file
     for where, row in read_records(path):
         if isinstance(row, RowError) or wanted(row, request.where):
-            yield where, row if isinstance(row, RowError) else _starter_row(row)
+            yield where, row if isinstance(row, RowError) else _packaged_row(name, row)
 
 
-def _starter_row(row: Mapping[str, Any]) -> Raw:
+def _packaged_row(source: str, row: Mapping[str, Any]) -> Raw:
     fields = ("text", "label", "kind", "group")
     meta = {key: value for key, value in row.items() if key not in fields}
-    return {name: row.get(name) for name in fields} | {"source": STARTER, "meta": meta}
+    split = f"{SLICE}{OVER_REFUSAL}" if source == OVER_REFUSAL else None
+    return {x: row.get(x) for x in fields} | {"source": source, "split": split, "meta": meta}

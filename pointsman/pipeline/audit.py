@@ -66,19 +66,23 @@ def token_lengths(encoder: TextEncoder, texts: Sequence[str]) -> list[int]:
 
 def read_raw(
     spec: TaskSpec,
-    requests: Iterable[SourceRequest],
+    requests: Iterable[tuple[SourceRequest, Path | None]],
     *,
-    mirror: Path | None = None,
     on_bad_row: OnBadRow = "stop",
 ) -> AuditedData:
     """Read labelled rows as sources have them, with the splits that they name.
+
+    Args:
+        spec: The task.
+        requests: Sources, each with the mirror of the hub that it is read from.
+        on_bad_row: `stop` at the first bad row, or `skip` it.
 
     Raises:
         PointsmanError: For sources and rows that will not do.
     """
     examples: list[Example] = []
     sources = []
-    for request in requests:
+    for request, mirror in requests:
         loaded = load_source(request, spec, mirror=mirror, on_bad_row=on_bad_row)
         examples += loaded.examples
         sources.append(loaded.provenance)

@@ -10,6 +10,7 @@ from pointsman.bundle.meta import BundleMeta
 from pointsman.bundle.update import update_bundle
 from pointsman.core.errors import DataError
 from pointsman.core.types import Example
+from pointsman.data.sampling import split_hash
 from pointsman.evaluation.calibration import (
     can_calibrate,
     collect_scores,
@@ -72,7 +73,7 @@ def calibrate(
     record["temperature_enough"] = not few
     decided = predictor.with_meta(meta).decide(readings)
     record |= {
-        "chosen_on": {"data": data, "rows": len(examples)},
+        "chosen_on": {"data": data, "rows": len(examples), "sha256": split_hash(examples)},
         "validation": measure_point(meta.task, examples, decided),
     }
     return meta.model_copy(update={"operating_point": record})

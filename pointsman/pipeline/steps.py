@@ -37,7 +37,7 @@ from pointsman.tasks.spec import TaskSpec
 from pointsman.training.config import TrainOptions, resolve
 
 if TYPE_CHECKING:
-    from pointsman.training.job import Objective
+    from pointsman.training.job import Job, Objective
     from pointsman.training.masking import TokenMasking
 
 Say = Callable[[str], None]
@@ -65,6 +65,11 @@ class TrainRequest:
     terms: Terms = field(default_factory=Terms)
     lines: bool | None = None
 
+    @property
+    def bundle(self) -> Path:
+        """Where its bundle is packed."""
+        return self.directory / "bundle"
+
 
 def train_and_pack(request: TrainRequest, say: Say) -> Path:
     """Train a model and pack it; a bundle that this very run has packed is kept.
@@ -79,55 +84,68 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         TrainingError: If the run directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
-    from pointsman.training.job import Job
     from pointsman.training.trainer import train
 
-    spec = request.data.spec
+    spec, bundle = request.data.spec, request.bundle
     lines = spec.level == "token" if request.lines is None else request.lines
     encoder = read_encoder(request.backbone, request.options.max_length, lines=lines)
     passed = check_data(request.data, request.terms.consent, encoder=encoder, say=say)
     training = encode_training(request, encoder)
-    validation = encode_split(spec, encoder, request.data.validation, every_window=True)
     options = resolve(
         request.options,
         rows=len(training.rows),
         parameters=count_weights(request.backbone),
         lora_rank=spec.lora_rank,
     )
-    start = find_start(request.backbone, request.options.warm_start)
+    start = find_start(request.backbone, options.warm_start)
     identity = _identity(request, options, start)
-    refuse_other_bundle(request.directory / "bundle", identity)
-    if is_packed(request.directory / "bundle", identity):
+    refuse_other_bundle(bundle, identity)
+    if is_packed(bundle, identity):
         say(f"{spec.name}: trained already, its bundle is kept")
-        write_json(request.directory / AUDIT, passed.audit)
-        return request.directory / "bundle"
+    else:
+        _announce(request, options, training, say)
+        validation = encode_split(spec, encoder, request.data.validation, every_window=True)
+        facts = {"train": training.facts, "validation": validation.facts}
+        told = {"encoding": facts, "run": identity, **passed.provenance}
+        meta = describe(request, options, told)
+        job = _job(request, meta, start, (training, validation), encoder, say)
+        _pack(request, meta, train(job), encoder)
+    write_json(request.directory / AUDIT, passed.audit)
+    return bundle
+
+
+def _job(
+    request: TrainRequest,
+    meta: BundleMeta,
+    start: Backbone,
+    rows: tuple[Encoded, Encoded],
+    encoder: TextEncoder,
+    say: Say,
+) -> Job:
+    """Return what the trainer is asked, of encoded training and validation rows."""
+    from pointsman.training.job import Job
+
+    training, validation = rows
+    options = TrainOptions.model_validate(meta.recipe["train"])
     network = build_network(
         start,
-        spec,
+        meta.task,
         lora=options.lora if options.method == "lora" else None,
         options=options.network,
         seed=options.seed,
     )
-    _announce(request, options, training, say)
-    facts = {"train": training.facts, "validation": validation.facts}
-    meta = describe(request, options, {"encoding": facts, "run": identity, **passed.provenance})
-    outcome = train(
-        Job(
-            model=network.model,
-            train=training.rows,
-            objectives=[objective(meta, training, validation, options.class_weights)],
-            pad_id=network.model.config.pad_token_id or 0,
-            options=options,
-            directory=request.directory / "checkpoints",
-            identity=identity,
-            say=say,
-            weights=row_weights(training, options.source_power),
-            masking=masking(encoder, [options.mask_tokens]),
-        )
+    return Job(
+        model=network.model,
+        train=training.rows,
+        objectives=[objective(meta, training, validation, options.class_weights)],
+        pad_id=network.model.config.pad_token_id or 0,
+        options=options,
+        directory=request.directory / "checkpoints",
+        identity=meta.provenance["run"],
+        say=say,
+        weights=row_weights(training, options.source_power),
+        masking=masking(encoder, [options.mask_tokens]),
     )
-    bundle = _pack(request, meta, outcome, encoder)
-    write_json(request.directory / AUDIT, passed.audit)
-    return bundle
 
 
 def objective(
@@ -276,9 +294,8 @@ def describe(request: TrainRequest, options: TrainOptions, more: dict[str, Any])
     )
 
 
-def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEncoder) -> Path:
+def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEncoder) -> None:
     options = TrainOptions.model_validate(meta.recipe["train"])
-    path = request.directory / "bundle"
 
     def fill(directory: Path) -> None:
         if options.method == "lora":
@@ -295,6 +312,5 @@ def _pack(request: TrainRequest, meta: BundleMeta, outcome: Any, encoder: TextEn
         )
         write_text(directory / CARD, write_card(meta))
 
-    write_bundle(path, lambda: meta, fill)
+    write_bundle(request.bundle, lambda: meta, fill)
     write_history(request.directory, outcome.history)
-    return path

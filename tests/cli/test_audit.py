@@ -67,6 +67,70 @@ def test_a_directory_of_sources_is_one_data_set(pointsman, leaking, tmp_path):
     assert result.code == 4 and (tmp_path / "many" / "audit.json").is_file()
 
 
+def test_a_directory_is_audited_again_without_its_own_audit(pointsman, leaking):
+    audit = ("data", "audit", leaking.parent, *SPLIT, "--allow-leakage")
+    assert pointsman(*audit).code == 0
+    first = (leaking.parent / "audit.json").read_text()
+    assert pointsman(*audit).code == 0
+    assert (leaking.parent / "audit.json").read_text() == first
+
+
+def write_csv(path, rows, header):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [header, *(f'"{text}",{kind}' for text, kind in rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_directory_of_a_public_source_in_a_mirror(pointsman, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "hub" / "jackhhao" / "jailbreak-classification"
+    for split in ("train", "test"):
+        rows = [(f"{LONG} {split}", "jailbreak"), (f"{split} how are you", "benign")]
+        file = home / "balanced" / f"jailbreak_dataset_{split}_balanced.csv"
+        write_csv(file, rows, "prompt,type")
+    result = pointsman("data", "audit", home)
+    assert result.code == 4 and "1 held-out rows" in result.err, result.err
+    found = json.loads((tmp_path / "audit.json").read_text())
+    assert found["task"] == "jailbreak" and found["rows"] == {"train": 2, "test": 2}
+    assert found["leakage"]["pairs"] == {"test~train": 1}
+    assert found["licences"]["jailbreak_classification"]["licence"] == "Apache-2.0"
+    assert sorted(path.name for path in home.iterdir()) == ["balanced"]  # left as it was
+
+
+def test_files_that_are_named_after_their_splits(pointsman, tmp_path):
+    for split in ("train", "dev"):
+        rows = [(f"{LONG} {split}", "malicious"), (f"{split} how are you", "benign")]
+        write_csv(tmp_path / "mine" / f"rows-{split}_v2.csv", rows, "prompt,type")
+    columns = ("--column", "text=prompt", "--column", "kind=type")
+    audit = ("data", "audit", tmp_path / "mine", "--task", "jailbreak", *columns)
+    assert pointsman(*audit).code == 4  # a kind that nobody knows
+    result = pointsman(*audit, "--label-map", "malicious=jailbreak")
+    assert result.code == 4 and "rows-dev_v2.csv: validation, by its name" in result.err
+    found = json.loads((tmp_path / "mine" / "audit.json").read_text())
+    assert found["leakage"]["pairs"] == {"validation~train": 1}
+    (tmp_path / "mine" / "rows-train_v2.csv").unlink()  # one name alone tells nothing
+    assert pointsman(*audit, "--label-map", "malicious=jailbreak").code == 0
+    found = json.loads((tmp_path / "mine" / "audit.json").read_text())
+    assert found["rows"] == {"no split": 2}
+
+
+def test_the_audit_of_jackhhaos_directory_finds_its_leak(pointsman, shared_data, tmp_path):
+    home = shared_data / "hub" / "jackhhao" / "jailbreak-classification"
+    result = pointsman("data", "audit", home, "-o", tmp_path / "audit.json")
+    assert result.code == 4, result.err
+    found = json.loads((tmp_path / "audit.json").read_text())
+    assert 39 <= found["leakage"]["pairs"]["test~train"] <= 43
+    (leak,) = (f for f in found["findings"] if f["check"] == "leakage")
+    assert len(leak["examples"]) == 3 and all(" ~ train: " in pair for pair in leak["examples"])
+    files = [home / "balanced" / f"jailbreak_dataset_{s}_balanced.csv" for s in ("train", "test")]
+    columns = ("--column", "text=prompt", "--column", "kind=type")
+    local = ("--task", "jailbreak", *columns, "--label-map", "malicious=jailbreak")
+    result = pointsman("data", "audit", *files, *local, "-o", tmp_path / "local.json")
+    assert result.code == 4, result.err
+    again = json.loads((tmp_path / "local.json").read_text())
+    assert again["leakage"]["pairs"] == found["leakage"]["pairs"]
+
+
 def test_lengths_in_tokens(pointsman, leaking, backbones, tmp_path):
     options = ("--task", "jailbreak", "--backbone", backbones["bert"], "--max-length", "16")
     pointsman("data", "audit", leaking, *options)

@@ -750,6 +750,10 @@ def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path
     assert after.operating_point["chosen_on"]["data"] == "traffic.jsonl"
     assert "temperature" in result.out and "false positive rate" in result.out
     assert f"{after.thresholds['jailbreak']:.4f}" in result.out
+    card = (run / "bundle" / "README.md").read_text()
+    assert "Rule: fpr=0.2." in card and "rows of traffic.jsonl (SHA-256 of the rows" in card
+    assert f"Thresholds: jailbreak {after.thresholds['jailbreak']:.4g}" in card
+    assert "**Measured at the former operating point** (rule fpr=0.01" in card
     changed = {name for name in after.files if after.files[name] != before.files[name]}
     assert changed == {GOLDEN} and after.files.keys() == before.files.keys()
 
@@ -763,6 +767,7 @@ def test_calibrate_never_chooses_on_the_test_split(pointsman, own_demo):
     assert point["chosen_on"] == {
         "data": "the validation split of data",
         "rows": len(validation),
+        "sha256": load_prepared(run / "data").manifest["hashes"]["validation"],
     }
     rows = [example.to_row() for example in validation]
     again = pointsman("calibrate", run, "--data", write_rows(run / "v.jsonl", rows), "--at",

@@ -1,26 +1,14 @@
-"""Fixtures of the data room: the shared real data, and small mirrors built on the spot."""
+"""Fixtures of the data room: row files, and small mirrors built on the spot."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The shared data directory, or a skip where a checkout has none."""
-    shared = Path(os.environ.get("POINTSMAN_SHARED") or ROOT.parent / "shared") / "data"
-    if not (shared / "hub").is_dir():
-        pytest.skip(f"no real data at {shared}: set POINTSMAN_SHARED")
-    return shared
 
 
 @pytest.fixture

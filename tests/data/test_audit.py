@@ -421,6 +421,16 @@ def test_prepare_repairs_official_splits_and_says_so(jsonl, tmp_path):
     assert not (tmp_path / "out" / "conflicts.jsonl").exists()
 
 
+def test_the_over_refusal_set_becomes_a_slice_and_no_row_of_it_trains(jsonl, tmp_path):
+    made = [{"text": e.text, "kind": "benign"} for e in rows(30)]
+    made += [{"text": e.text, "kind": "jailbreak"} for e in rows(30, "math")]
+    own = SourceRequest(path=str(jsonl(made)), licence="MIT")
+    prepare(JAILBREAK, [own, SourceRequest(name="over_refusal")], tmp_path / "out")
+    data = load_prepared(tmp_path / "out")
+    assert len(data.train) + len(data.validation) + len(data.test) == 60
+    assert {name: len(part) for name, part in data.slices.items()} == {"over_refusal": 60}
+
+
 def test_texts_that_preparing_left_out_can_be_read_in_the_audit(jsonl, tmp_path):
     made = [{"text": e.text, "label": e.label} for e in rows(40) + rows(40, "math")]
     made += [{"text": LONG, "label": "math"}, {"text": LONG.upper(), "label": "law"}]

@@ -18,10 +18,11 @@ from pointsman.core.types import Example
 from pointsman.data import fetch as fetch_module
 from pointsman.data.glaive import asks_for_arguments, function_classes, glaive, parse_chat
 from pointsman.data.hub_rows import LeftOut
+from pointsman.data.neardup import near_duplicate_pairs
 from pointsman.data.sources import SOURCES, SourceRequest, load_source
 from pointsman.tasks.catalogue import TASKS
 
-PUBLIC = [name for name in SOURCES if name != "starter"]
+PUBLIC = [name for name in SOURCES if name not in ("starter", "over_refusal")]
 
 
 @pytest.fixture(autouse=True)
@@ -379,6 +380,21 @@ def test_starter_files_and_generated_rows(monkeypatch, tmp_path):
     assert (example.label, example.meta) == ("jailbreak", {"technique": "role_playing"})
     with pytest.raises(SourceError):
         load("starter", None, spec=TASKS["category"])
+
+
+@pytest.mark.parametrize("ood", [True, False])
+def test_the_over_refusal_set_is_never_learned_from_and_like_no_starter_row(ood):
+    loaded = load("over_refusal", None, ood=ood)
+    ours = [example.text for example in loaded.examples]
+    assert len(ours) == 60 and {e.label for e in loaded.examples} == {"benign"}
+    assert {e.split for e in loaded.examples} == {"slice:over_refusal"}
+    themes = Counter(e.meta["sounds_like"] for e in loaded.examples)
+    assert len(themes) == 6 and set(themes.values()) == {10}
+    assert loaded.provenance["licence"] == "Apache-2.0"
+    tasks = (TASKS["category"], TASKS["jailbreak"], TASKS["intent"])
+    theirs = [e.text for task in tasks for e in load("starter", None, spec=task).examples]
+    pairs = near_duplicate_pairs([*ours, *theirs], threshold=0.5)
+    assert [pair for pair in pairs if min(pair) < len(ours)] == []
 
 
 @pytest.mark.parametrize(

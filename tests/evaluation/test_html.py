@@ -215,7 +215,7 @@ def test_what_is_to_be_doubted_is_said_everywhere(capsys):
         assert "Too little data to tell a temperature" in place
     for place in (write_markdown(changed), page, evaluated):
         assert rose in place
-    assert "6 benign rows" in write_card(meta) and "`jailbreak` from 0.7300" in write_card(meta)
+    assert "6 benign rows" in write_card(meta) and "Thresholds: jailbreak 0.73." in write_card(meta)
     plain = write_markdown(item) + write_card(item.meta)
     assert "Too little data" not in plain and "Scaling raised" not in plain
 
@@ -294,7 +294,7 @@ def test_provenance_is_words_and_says_nothing_twice():
     recipe = {"sources": [{"name": "mine", "ood": True, "split": None}, {"name": "other"}], "train": {"drop_last": False}}  # fmt: skip
     meta = item.meta.model_copy(update={"provenance": provenance, "recipe": recipe})
     figures = {k: v for k, v in item.figures.items() if k != "audit"}
-    report = write_markdown(dataclasses.replace(item, meta=meta, figures=figures))
+    report = write_markdown(dataclasses.replace(item, meta=meta, figures=figures, findings=()))
     told, kept = report.split("## Data audit")[1].split("## Provenance")
     assert "**Trained with known leakage: 7 rows" in told and "seven rows leak" in told
     assert "| mine | CC-BY-NC-4.0 |" in told

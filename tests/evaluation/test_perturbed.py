@@ -39,7 +39,13 @@ def test_the_fall_is_that_of_the_rows_that_are_read_differently():
 
 
 def test_all_run_unless_some_are_named():
-    assert tuple(run()) == names_for("sequence")
+    found = run(seed=5)
+    assert tuple(found) == names_for("sequence") == tuple(PERTURBATIONS)
+    assert all(part["seed"] == 5 and part["rows"] == 40 for part in found.values())
+    stated = {name: part["strength"] for name, part in found.items()}
+    assert stated == {name: p.strength for name, p in PERTURBATIONS.items()} and all(
+        stated.values()
+    )
     assert run(perturbations=[]) == {}
 
 

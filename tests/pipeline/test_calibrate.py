@@ -9,6 +9,7 @@ from pointsman import load
 from pointsman.bundle.layout import read_bundle
 from pointsman.core.errors import ConfigError, DataError
 from pointsman.core.types import Example
+from pointsman.data.sampling import split_hash
 from pointsman.evaluation.point import measure_point
 from pointsman.evaluation.rules import Rule
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
@@ -39,6 +40,12 @@ def test_a_run_calibrates_on_validation_and_says_so(demo):
         meta = read_bundle(demo / "run" / name / "bundle")
         point = meta.operating_point
         assert point["chosen_on"]["data"] == "its validation split"
+        hashes = meta.provenance["data"]["hashes"]
+        assert point["chosen_on"]["sha256"] == hashes["validation"]
+        card = (demo / "run" / name / "bundle" / "README.md").read_text()
+        assert f"Rule: {point['rule']}. Temperature: {meta.temperature:.4g}" in card
+        assert f"rows of its validation split (SHA-256 of the rows {hashes['validation']})" in card
+        assert "former operating point" not in card
         assert point["rule"] == ("fpr=0.01" if name == "jailbreak" else "f1")
         assert (
             meta.temperature != 1.0
@@ -58,7 +65,8 @@ def test_the_threshold_is_what_the_rule_asks_for(bundle):
     flagged = sum(a.label == "jailbreak" for a in benign) / len(benign)
     assert flagged <= 0.1
     assert meta.operating_point["validation"]["false_positive_rate"]["value"] == flagged
-    assert meta.operating_point["chosen_on"] == {"data": "mine", "rows": len(examples)}
+    chosen_on = {"data": "mine", "rows": len(examples), "sha256": split_hash(examples)}
+    assert meta.operating_point["chosen_on"] == chosen_on
     again = calibrate(load(bundle).with_meta(meta), examples, Rule("fpr", 0.1), data="mine")
     assert again.temperature == pytest.approx(meta.temperature, rel=0.01)
     assert again.thresholds == pytest.approx(meta.thresholds, rel=0.05)
@@ -70,6 +78,11 @@ def test_what_is_written_is_what_the_predictor_uses(bundle):
     write_calibrated(bundle, meta)
     found = load(bundle)
     assert found.meta.thresholds == meta.thresholds and found.meta.temperature == meta.temperature
+    card = (bundle / "README.md").read_text()
+    assert "Rule: cost=1000:1." in card and f"jailbreak {meta.thresholds['jailbreak']:.4g}" in card
+    assert f"{len(examples)} rows of mine (SHA-256 of the rows {split_hash(examples)})" in card
+    figures = card.split("## Figures on the test split")[1]
+    assert "**Measured at the former operating point** (rule fpr=0.01, chosen on its" in figures
     missed = [
         a
         for a, e in zip(found.predict([e.text for e in examples]), examples, strict=True)

@@ -73,6 +73,11 @@ def test_clean_data_passes_and_the_bundle_carries_its_audit(demo):
     assert found["lengths"]["tokens"] and found["lengths"]["max_length"] == meta.max_length
     card = (run / "bundle" / "README.md").read_text()
     assert "## Data audit" in card and "known leakage" not in card
+    report = json.loads((run / "report.json").read_text())
+    assert report["findings"] == found["findings"]
+    page = (run / "report.html").read_text()
+    for caption in ("Rows by label", "Rows by length in tokens", "Languages, as far as"):
+        assert caption in page
 
 
 def test_leaking_data_stops_before_training(own_demo, backbones, tmp_path, no_training):

@@ -91,7 +91,9 @@ def test_each_head_is_measured_and_reported(done):
         figures = json.loads((place / "run" / name / "metrics.json").read_text())
         assert head.metrics == figures and head.operating_point["chosen_on"]
         assert "baselines" in figures and head.provenance["data"]["sources"]
-        assert (place / "run" / name / "audit.json").is_file()
+        audit = json.loads((place / "run" / name / "audit.json").read_text())
+        report = json.loads((place / "run" / name / "report.json").read_text())
+        assert report["findings"] == audit["findings"]
         page = (place / "run" / name / "report.html").read_text()
         assert "Cost of training" in page and "training" in page
         assert head.cost and head.validation
