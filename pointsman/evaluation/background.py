@@ -10,8 +10,8 @@ from pointsman.evaluation.account import Account, Cell, Note, Section, Table
 from pointsman.evaluation.wording import title
 
 MASKED = (
-    "Masked: marked spans; e-mail and IP addresses, links, long numbers, street addresses and codes "
-    "of places. Names in other texts may show."
+    "Masked: marked spans; e-mail and IP addresses, links, long numbers, street addresses and "
+    "codes of places. Names in other texts may show."
 )
 REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
 
