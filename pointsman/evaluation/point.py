@@ -36,8 +36,8 @@ def threshold_in_use(spec: TaskSpec, point: Mapping[str, Any]) -> float | None:
     if spec.level == "token" or not point.get("rule"):
         return None
     if spec.positive is None:
-        return float(point["abstain_below"])
-    found = point["threshold"].get(spec.positive)
+        return float(point.get("abstain_below", 0.0))
+    found = point.get("threshold", {}).get(spec.positive)
     return None if found is None else float(found)
 
 

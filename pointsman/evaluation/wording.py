@@ -42,7 +42,10 @@ BASELINES = {
     "presidio": "Presidio's analyzer",
 }
 
-MASKED = "Masked: marked spans, e-mail addresses, long numbers. Names in other texts may show."
+MASKED = (
+    "Masked: marked spans; e-mail and IP addresses, links, long numbers, street addresses and "
+    "codes of places. Names in other texts may show."
+)
 REVEALED = "Personal data is shown, as it was asked for: pass this page on with care."
 
 

@@ -20,7 +20,7 @@ _CHUNK = 1000
 
 
 def mask(example: Example) -> str:
-    """Return a text with its spans, e-mail addresses and long numbers masked."""
+    """Return a text with its spans masked, and what can be told by its form."""
     return mask_patterns(mask_spans(example.text, example.spans))
 
 

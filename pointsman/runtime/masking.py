@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pointsman.core.types import PredictedSpan, Span
+from pointsman.runtime.addresses import find_addresses
+from pointsman.runtime.validators import STRUCTURED, find_values
 
-# What anybody would see as personal at a glance, for texts that no PII model has read.
+HIDDEN = "[...]"
+# What anybody would see as personal at a glance, for texts that no PII model has read. Other forms
+# are found by the recognisers of post-processing.
 _PATTERNS = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.]+"  # an e-mail address
     r"|\+?\d(?:[\s().-]{0,2}\d){6,}"  # seven digits or more: a phone, a card, an account
@@ -61,5 +65,17 @@ def merge_spans(spans: Iterable[Span | PredictedSpan]) -> list[Span]:
 
 
 def mask_patterns(text: str) -> str:
-    """Hide e-mail addresses and long numbers, for printing texts of other tasks."""
-    return _PATTERNS.sub("[...]", text)
+    """Hide what can be told by its form, for printing texts of other tasks.
+
+    These are e-mail and IP addresses, links, IBANs, long numbers, street addresses and codes of
+    places. Names have no form and stay.
+    """
+    found = [match.span() for match in _PATTERNS.finditer(text)]
+    found += [(value.start, value.end) for value in find_values(text, STRUCTURED)]
+    found += find_addresses(text)
+    pieces, position = [], 0
+    for span in merge_spans(Span(start, end, HIDDEN) for start, end in found):
+        if any(c.isalnum() for c in text[span.start : span.end]):  # `::` is an IP address, too
+            pieces += [text[position : span.start], HIDDEN]
+            position = span.end
+    return "".join([*pieces, text[position:]])

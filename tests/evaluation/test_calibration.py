@@ -157,6 +157,8 @@ def test_the_reliability_diagram_has_equal_bins_and_means():
     assert bins[0]["confidence"] == pytest.approx(confidence[:10].mean())
     assert bins[0]["accuracy"] == pytest.approx(right[:10].mean())
     assert all(a["high"] < b["low"] for a, b in zip(bins, bins[1:], strict=False))
+    few = Scores(scores.probabilities[:45], scores.gold[:45], scores.owner[:45], 1)
+    assert [b["rows"] for b in reliability(few)] == [11, 11, 11, 12], "ten rows or more in each"
     flat = Scores(np.full((30, 2), 0.5), np.zeros(30, dtype=int), np.arange(30), 1)
     assert len(reliability(flat)) == 1  # equal confidences are not torn apart
 

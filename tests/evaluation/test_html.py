@@ -79,6 +79,10 @@ def test_a_page_can_be_read_by_everybody(whole):
     assert all(head.get("scope") in ("col", "row") for head in parsed.all("th"))
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in parsed.all("svg"))
     assert parsed.all("html")[0]["lang"] == "en"
+    box = re.search(r"\n\.box \{(.*?)\}", page, re.DOTALL)[1]
+    assert "overflow-x: auto" in box and box.count("no-repeat local") == 2, (
+        "shades where it goes on"
+    )
     assert "width=device-width" in page and "prefers-color-scheme: dark" in page
     # what matplotlib draws in a colour of its own could not be seen in the dark
     drawn = "".join(re.findall(r"<svg.*?</svg>", page, re.DOTALL))
