@@ -80,13 +80,6 @@ class TrainOptions(Closed):
     mask_tokens: float = Field(
         0.0, ge=0, lt=1, description="Share of the tokens that each step hides at random."
     )
-    average: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Decay of a running average of the weights, as in 0.99, which is then what is "
-        "evaluated and packed; 0 takes the weights themselves.",
-    )
 
     @field_validator("method", mode="before")
     @classmethod

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset, Sampler
-from transformers import (
-    EvalPrediction,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import EvalPrediction, Trainer, TrainerControl
 
 from pointsman.data.encode import IGNORED
 from pointsman.models.shared import BALANCE, SPEED
-from pointsman.training.averaging import WeightAverage
 from pointsman.training.batching import LengthGroupedSampler
 from pointsman.training.job import MEAN, Objective
 from pointsman.training.losses import WeightedCrossEntropy
@@ -96,17 +87,6 @@ class HeadLosses:
         return (balanced * shares * self._weights.to(labels.device)).sum()
 
 
-class _Averaging(TrainerCallback):
-    def __init__(self, average: WeightAverage) -> None:
-        self._average = average
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Take in the weights of a step."""
-        self._average.update(state.global_step)
-
-
 class PureOrderTrainer(Trainer):
     """The Trainer with a row order that depends on seed and epoch alone, and with several heads.
 
@@ -116,7 +96,6 @@ class PureOrderTrainer(Trainer):
             own ways do.
         objectives: The heads, with what computes each one's figures.
         masking: Hides tokens of the training batches.
-        average: Decay of the averaged weights that are evaluated and saved; 0 averages none.
         keywords: For the Trainer.
     """
 
@@ -129,7 +108,6 @@ class PureOrderTrainer(Trainer):
         head_losses: HeadLosses | None = None,
         objectives: Mapping[str, tuple[Objective, Compute]] | None = None,
         masking: TokenMasking | None = None,
-        average: float = 0.0,
         **keywords: Any,
     ) -> None:
         self._sampler = sampler
@@ -137,10 +115,6 @@ class PureOrderTrainer(Trainer):
         self._objectives = objectives or {}
         self._masking = masking
         super().__init__(**keywords)
-        self._average = WeightAverage(self.model, average) if average else None
-        if self._average is not None:
-            self._average.start()
-            self.add_callback(_Averaging(self._average))
         if head_losses is not None:  # they are shares of a step's loss already
             self.loss_is_scaled_for_ga = True
 
@@ -158,23 +132,6 @@ class PureOrderTrainer(Trainer):
                 {"params": own, "lr": rate, "weight_decay": 0.0, "name": BALANCE}
             )
         return optimizer
-
-    def _maybe_log_save_evaluate(self, *given: Any, **keywords: Any) -> None:
-        if self._average is None or not (self.control.should_evaluate or self.control.should_save):
-            super()._maybe_log_save_evaluate(*given, **keywords)
-            return
-        with self._average.in_place():
-            super()._maybe_log_save_evaluate(*given, **keywords)
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        if self._average is not None:
-            self._average.save(Path(output_dir or self.args.output_dir))
-        super()._save(output_dir, state_dict)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self._average is not None:
-            self._average.resume(Path(resume_from_checkpoint))
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
         return self._sampler

@@ -227,7 +227,6 @@ def _trainer(job: Job) -> PureOrderTrainer:
         head_losses=_head_losses(job) if job.shared else None,
         objectives=objectives,
         masking=job.masking,
-        average=options.average,
         model=job.model,
         args=training_arguments(job),
         train_dataset=data,

@@ -81,24 +81,19 @@ class StopAt(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def trained_with(job: trainer.Job, callback: TrainerCallback) -> trainer.Outcome:
-    """Train with one callback more."""
+def train_until(job: trainer.Job, step: int, *, kill: bool = False) -> None:
     build = trainer._trainer
 
-    def watched(job):
+    def stopping(job):
         built = build(job)
-        built.add_callback(callback)
+        built.add_callback(StopAt(step, kill=kill))
         return built
 
-    trainer._trainer = watched
+    trainer._trainer = stopping
     try:
-        return trainer.train(job)
+        trainer.train(job)
     finally:
         trainer._trainer = build
-
-
-def train_until(job: trainer.Job, step: int, *, kill: bool = False) -> None:
-    trained_with(job, StopAt(step, kill=kill))
 
 
 if __name__ == "__main__":

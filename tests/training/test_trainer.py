@@ -5,16 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from transformers import TrainerCallback
 
 from pointsman.core.errors import ConfigError, StorageError, TrainingError
 from pointsman.training import trainer
-from pointsman.training.averaging import RAW_WEIGHTS
 from pointsman.training.spent import SPENT
-from tests.training.jobs import make_job, train_until, trained_with
+from tests.training.jobs import make_job, train_until
 
 STEPS = 40  # 76 rows in batches of 8 make 10 steps an epoch, four epochs
 ROOT = Path(__file__).parents[2]
@@ -102,54 +99,6 @@ def test_masked_tokens_resume_to_the_same_weights(backbones, tmp_path, uninterru
     trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
     assert equal(last_weights(tmp_path / "cut"), last_weights(tmp_path / "whole"))
     assert not equal(last_weights(tmp_path / "whole"), uninterrupted[1])
-
-
-@pytest.mark.parametrize(
-    ("family", "method", "name"),
-    [("bert", "full", "model.safetensors"), ("modernbert", "lora", "adapter_model.safetensors")],
-)
-def test_averaged_weights_resume_to_the_same(backbones, tmp_path, family, method, name):
-    jobs = {"average": 0.9, "method": method, "evaluate_every": 5}
-    trainer.train(make_job(backbones[family], tmp_path / "whole", **jobs))
-    with pytest.raises(KeyboardInterrupt):
-        train_until(make_job(backbones[family], tmp_path / "cut", **jobs), 18)
-    trainer.train(make_job(backbones[family], tmp_path / "cut", **jobs))
-    for file in (name, RAW_WEIGHTS):
-        assert equal(last_weights(tmp_path / "cut", file), last_weights(tmp_path / "whole", file))
-
-
-def test_the_average_is_kept_and_the_weights_themselves_go_on(backbones, tmp_path, uninterrupted):
-    """Averaging changes no step: beside the average lie the weights of a run without one."""
-    steps: list[dict] = []
-
-    class Seen(TrainerCallback):
-        def on_step_end(self, args, state, control, model, **_):
-            steps.append({k: p.detach().clone().numpy() for k, p in model.named_parameters()})
-
-    job = make_job(backbones["bert"], tmp_path, average=0.9, evaluate_every=5)
-    outcome = trained_with(job, Seen())
-    raw = last_weights(tmp_path, RAW_WEIGHTS)
-    assert all(np.array_equal(raw[key], uninterrupted[1][key]) for key in raw)
-    first = make_job(backbones["bert"], tmp_path / "other").model
-    average = {k: p.detach().double().numpy() for k, p in first.named_parameters()}
-    kept = {}
-    for step, weights in enumerate(steps, 1):
-        decay = min(0.9, (1 + step) / (10 + step))
-        average = {k: decay * v + (1 - decay) * weights[k] for k, v in average.items()}
-        kept[step] = average
-    saved = last_weights(tmp_path)
-    assert all(np.allclose(saved[key], kept[len(steps)][key], atol=1e-6) for key in saved)
-    best = kept[outcome.best_step]
-    packed = {k: p.detach().numpy() for k, p in outcome.model.named_parameters()}
-    assert all(np.allclose(packed[key], best[key], atol=1e-6) for key in packed)
-
-
-def test_a_checkpoint_without_the_weights_to_go_on_from_is_refused(backbones, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        train_until(make_job(backbones["bert"], tmp_path, average=0.9), 5)
-    (tmp_path / "checkpoint-3" / RAW_WEIGHTS).unlink()
-    with pytest.raises(TrainingError, match=RAW_WEIGHTS):
-        trainer.train(make_job(backbones["bert"], tmp_path, average=0.9))
 
 
 def test_kill_9_loses_nothing(backbones, tmp_path):
