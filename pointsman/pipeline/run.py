@@ -23,6 +23,7 @@ from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
+from pointsman.pipeline.given import refuse_other_rows, take_given
 from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
 from pointsman.pipeline.shared import SharedRequest, train_and_evaluate_shared
@@ -171,12 +172,11 @@ def plan(recipe: Recipe) -> list[str]:
     for task in recipe.tasks:
         spec = task.spec()
         options = recipe.train_options(task)
-        sources = ", ".join(source.title for source in _sources(task, spec))
         lines.append(
-            f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
+            f"{spec.name}: {_origin(task, spec)} -> {len(spec.labels)} labels -> {recipe.backbone}, "
             f"{_way(recipe, options)}, preset {options.preset} -> {recipe.directory() / spec.name}"
         )
-        for source in sources_to_allow(requested_licences(_sources(task, spec))):
+        for source in sources_to_allow(_licences(task, spec)):
             lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
     return lines + _plan_together(recipe)
 
@@ -213,7 +213,10 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     """
     _check_directory(recipe)
     for task in recipe.tasks:
-        check_licences(requested_licences(_sources(task, task.spec())), recipe.consent())
+        spec = task.spec()
+        check_licences(_licences(task, spec), recipe.consent())
+        if task.data is not None:
+            refuse_other_rows(Path(task.data), _data_of(recipe, spec))
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
@@ -261,6 +264,23 @@ def _sources(task: TaskRecipe, spec: TaskSpec) -> tuple[SourceRequest, ...]:
     return task.sources or tuple(
         SourceRequest.parse({"name": name}, where=spec.name) for name in spec.sources[:1]
     )
+
+
+def _origin(task: TaskRecipe, spec: TaskSpec) -> str:
+    if task.data is not None:
+        return f"prepared data in {task.data}"
+    return ", ".join(source.title for source in _sources(task, spec))
+
+
+def _licences(task: TaskRecipe, spec: TaskSpec) -> list[dict[str, Any]]:
+    """Return the sources behind a task's rows with their licences, before any row is read."""
+    if task.data is not None:
+        return list(read_json(Path(task.data) / MANIFEST)["sources"])
+    return list(requested_licences(_sources(task, spec)))
+
+
+def _data_of(recipe: Recipe, spec: TaskSpec) -> Path:
+    return recipe.directory() / spec.name / "data"
 
 
 def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> Path:
@@ -311,7 +331,7 @@ def _request(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> 
     spec = task.spec()
     place = recipe.directory() / spec.name
     return TrainRequest(
-        _prepare_once(recipe, task, spec, place / "data", say),
+        _prepare_once(recipe, task, spec, _data_of(recipe, spec), say),
         backbone,
         recipe.train_options(task),
         place,
@@ -323,6 +343,9 @@ def _request(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> 
 def _prepare_once(
     recipe: Recipe, task: TaskRecipe, spec: TaskSpec, place: Path, say: Say
 ) -> PreparedData:
+    if task.data is not None and not is_prepared(place):
+        say(f"{spec.name}: prepared already, in {task.data}")
+        take_given(Path(task.data), place)
     if not is_prepared(place):
         say(f"{spec.name}: preparing")
         mirror = _mirror(recipe)

@@ -31,7 +31,22 @@ EXACT = (
     "Type 2 Diabetes. Located at [STREET_ADDRESS:12 Main St], [GPE:Dover], TX [ZIP_CODE:36591]",
     "at 12 [STREET_ADDRESS:Main St], [GPE:Dover], TX [ZIP_CODE:36591].",
 )
-BETWEEN = (" ", ", ", "\n", "\\n", ". ", "", ": ", " 👍 ", "\u2028", " and ", "(", ")", "\xa0", "; ")
+BETWEEN = (
+    " ",
+    ", ",
+    "\n",
+    "\\n",
+    ". ",
+    "",
+    ": ",
+    " 👍 ",
+    "\u2028",
+    " and ",
+    "(",
+    ")",
+    "\xa0",
+    "; ",
+)
 
 
 def made_texts(count: int, draw: random.Random) -> Iterator[tuple[str, list[tuple[int, int, str]]]]:
