@@ -1,4 +1,4 @@
-"""Write `clients/node/src/known.js`: the words and forms that post-processing knows, from Python's own.
+"""Write `clients/node/src/known.js`: words and forms that post-processing knows, from Python's own.
 
 Company words are those of `runtime/organisations.py`; how a country writes its IBANs is what
 python-stdnum says, whose checks the Python package uses.
@@ -40,7 +40,7 @@ def content() -> str:
     lists = {
         "LEGAL_FORMS": ("legal forms of businesses, without dots", sorted(LEGAL_FORMS)),
         "COMPANY_WORDS": ("words that only names of businesses hold", sorted(COMPANY_WORDS)),
-        "IBANS": ("of each country what follows the check digits: n digits, a letters, c either", iban_forms()),
+        "IBANS": ("of each country what follows the check digits", iban_forms()),
     }  # fmt: skip
     lines = ["/** Made by scripts/make_node_known.py. */"]
     for name, (about, words) in lists.items():

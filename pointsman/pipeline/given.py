@@ -51,8 +51,8 @@ def check_given(data: Path, spec: TaskSpec, *, where: str) -> None:
 def take_given(data: Path, place: Path) -> None:
     """Copy prepared data to where a run keeps its own, whole or not at all.
 
-    A run holds the rows that it was trained on, so that what is done with it later, as comparing it,
-    does not depend on a directory that is somebody else's.
+    A run holds the rows that it was trained on, so that what is done with it later does not depend
+    on a directory that is somebody else's.
 
     Raises:
         DataError: If a file is missing or was changed since it was prepared.

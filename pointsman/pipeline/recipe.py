@@ -35,7 +35,7 @@ class TaskRecipe(Closed):
     sources: tuple[SourceRequest, ...] = Field((), description="Where the rows come from.")
     data: str | None = Field(
         None,
-        description="Directory of data that is prepared already, in place of `sources` and `prepare`.",
+        description="Directory of prepared data, in place of `sources` and `prepare`.",
     )
     prepare: PrepareOptions = Field(
         default_factory=lambda: PrepareOptions(), description="Splits, limits, bad rows."

@@ -17,7 +17,7 @@ export const COMPANY_WORDS =
   "Semiconductor Services Software Solutions Sons Studios Systems Technologies Technology Telecom " +
   "Therapeutics Trading Trust University Ventures";
 
-/** Of each country what follows the check digits: n digits, a letters, c either. */
+/** Of each country what follows the check digits. */
 export const IBANS =
   "AD4n4n12c AE3n16n AL8n16c AT5n11n AZ4a20c BA3n3n8n2n BE3n7n2n BG4a4n2n8c BH4a14c BI5n5n11n2n " +
   "BR8n5n10n1a1c BY4c4n16c CH5n12c CR4n14n CY3n5n16c CZ4n16n DE8n10n DJ5n5n11n2n DK4n9n1n DO4c20n " +
