@@ -174,7 +174,8 @@ def plan(recipe: Recipe) -> list[str]:
         options = recipe.train_options(task)
         lines.append(
             f"{spec.name}: {_origin(task, spec)} -> {len(spec.labels)} labels -> "
-            f"{recipe.backbone}, {_way(recipe, options)}, preset {options.preset} -> {recipe.directory() / spec.name}"
+            f"{recipe.backbone}, {_way(recipe, options)}, preset {options.preset} -> "
+            f"{recipe.directory() / spec.name}"
         )
         for source in sources_to_allow(_licences(task, spec)):
             lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
