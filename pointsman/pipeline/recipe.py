@@ -168,6 +168,12 @@ def _check_method(recipe: Recipe, names: list[str], *, where: str) -> None:
         return
     if SHARED in names:
         raise ConfigError(f"{where}: a task of another name than {SHARED!r}", got=SHARED)
+    if recipe.shared.head_layers and recipe.train.lora.top_layers:
+        raise ConfigError(
+            f"{where}: shared.head_layers, or train.lora.top_layers",
+            got="both",
+            fix="leave out top_layers: LoRA adapts the layers of all heads then",
+        )
     for name in recipe.shared.weights:
         if name not in names:
             raise ConfigError(f"{where}: shared.weights.{name}", fix=suggest(name, names))

@@ -26,7 +26,11 @@ from pointsman.pipeline.gate import check_licences, requested_licences
 from pointsman.pipeline.given import refuse_other_rows, take_given
 from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
-from pointsman.pipeline.shared import SharedRequest, train_and_evaluate_shared
+from pointsman.pipeline.shared import (
+    SharedRequest,
+    check_head_layers,
+    train_and_evaluate_shared,
+)
 from pointsman.pipeline.steps import Say, TrainRequest
 from pointsman.pipeline.terms import Terms
 from pointsman.pipeline.trunk import TrunkRequest, check_depth, train_and_evaluate_trunk
@@ -191,9 +195,11 @@ def _plan_together(recipe: Recipe) -> list[str]:
     place, heads = recipe.directory() / SHARED, len(recipe.tasks)
     if recipe.method == "shared":
         chosen = recipe.shared
+        own = chosen.head_layers
+        deeper = f", {own} encoder layers of each head's own" if own else ""
         return [
             f"shared: one encoder, {heads} heads, trained in one run at sampling temperature "
-            f"{chosen.temperature:g} with loss weights {chosen.loss} -> {place}"
+            f"{chosen.temperature:g} with loss weights {chosen.loss}{deeper} -> {place}"
         ]
     if recipe.method == "trunk":
         layers = recipe.trunk.top_layers
@@ -306,6 +312,7 @@ def _run_together(recipe: Recipe, backbone: Backbone, say: Say) -> Path:
         ensure_golden(bundle)
         return bundle
     check_depth(backbone, recipe.trunk.top_layers)
+    check_head_layers(backbone, recipe.shared)
     parts = [_request(recipe, task, backbone, say) for task in recipe.tasks]
     told = {"recipe": recipe.name, "method": recipe.method}
     if recipe.method == "trunk":

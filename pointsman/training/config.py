@@ -126,6 +126,12 @@ class SharedOptions(Closed):
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
     )
+    head_layers: int = Field(
+        0,
+        ge=0,
+        description="Upper encoder layers that each task has a copy of its own of: deeper heads, "
+        "which are computed once a task.",
+    )
 
 
 class TrunkOptions(Closed):
