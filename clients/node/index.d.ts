@@ -22,14 +22,20 @@ export interface SequencePrediction {
   unsure: boolean;
 }
 
+/** A step of post-processing; docs/reference/decoding.md has the rules of each. */
+export type PostStep = "values" | "drop" | "organisations" | "merge";
+
 /** What a token task says of a text. */
 export interface TokenPrediction {
   task: string;
   /** Score of the surest span, or 0. */
   score: number;
+  /** After the steps below, thresholds applied. */
   spans: Span[];
-  /** Whether the Python package would post-process these spans; this client does not. */
-  unprocessed: boolean;
+  /** The steps of post-processing that these spans went through, in order; none if there are none. */
+  steps: PostStep[];
+  /** The spans from before post-processing, thresholds applied; null where no step applies. */
+  unprocessed: Span[] | null;
 }
 
 export type Prediction = SequencePrediction | TokenPrediction;
@@ -42,6 +48,8 @@ export interface LoadOptions {
   precision?: "fp32" | "int8";
   /** How many threads compute; 1 when not given. */
   threads?: number;
+  /** Post-process spans as the bundle asks for it; false gives what the model says. On by default. */
+  postprocess?: boolean;
 }
 
 /** Answers for the heads of one bundle; `load` makes it. */

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from pointsman.cli import compare_options as given
 from pointsman.cli.console import OUT, say, show_table
 
 if TYPE_CHECKING:
@@ -16,95 +15,51 @@ RECIPE_SUFFIXES = (".yaml", ".yml")
 
 
 def compare_cli(
-    bundles: list[str] = typer.Argument(
-        help="Bundles or runs, as DIR or NAME=DIR; or one comparison recipe."
-    ),
-    data: Path | None = typer.Option(
-        None, "--data", help="Labelled rows: a file, or prepared data, whose test split is used."
-    ),
-    output: Path | None = typer.Option(
-        None, "-o", "--output", help="Where results go; compare-DATA here. A recipe names its own."
-    ),
-    head: str | None = typer.Option(
-        None, help="Which head of shared bundles; that of prepared data when not given."
-    ),
-    against: str | None = typer.Option(
-        None, help="Whom the others are told apart from; the first one when not given."
-    ),
-    limit: int | None = typer.Option(None, min=1, help="At most so many rows, a seeded sample."),
-    seed: int | None = typer.Option(None, help="Of that sample; 0 when not given."),
-    latency_texts: int | None = typer.Option(
-        None, min=1, help="Texts that are asked one by one; 100 when not given."
-    ),
-    columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
-    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
-    peers: list[str] = typer.Option(
-        [], "--peer", help="URL, transformers directory or presidio, or NAME=... Repeatable."
-    ),
-    label_map: list[str] = typer.Option(
-        [], "--label-map", help="THEIRS=OURS, for peers; THEIRS= drops their spans."
-    ),
-    offsets: Literal["code-points", "bytes", "utf-16"] = typer.Option(
-        "code-points", help="What peers' offsets count."
-    ),
-    llm: str | None = typer.Option(None, "--llm", help="URL of an OpenAI-compatible endpoint."),
-    model: str | None = typer.Option(None, help="Model at that endpoint."),
-    key_env: str = typer.Option(
-        "OPENAI_API_KEY", help="Environment variable that holds the endpoint's key."
-    ),
-    temperature: float = typer.Option(0.0, help="Of the model; below 0 leaves it to the server."),
-    repeats: int = typer.Option(1, min=1, help="Calls a text, to see whether answers agree."),
-    concurrency: int = typer.Option(4, min=1, help="Requests at a time, to a model or a URL."),
-    input_price: float | None = typer.Option(None, min=0, help="Of a million input tokens."),
-    output_price: float | None = typer.Option(None, min=0, help="Of a million output tokens."),
-    overrides: list[str] = typer.Option([], "--set", help="Override a key of the recipe."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Check a recipe and print the plan."),
+    bundles: given.Bundles,
+    data: given.Data = None,
+    output: given.Output = None,
+    head: given.Head = None,
+    against: given.Against = None,
+    limit: given.Limit = None,
+    seed: given.Seed = None,
+    latency_texts: given.LatencyTexts = None,
+    columns: given.Columns = [],  # noqa: B006
+    on_bad_row: given.OnBadRow = "stop",
+    peers: given.Peers = [],  # noqa: B006
+    label_map: given.LabelMap = [],  # noqa: B006
+    offsets: given.Offsets = "code-points",
+    llm: given.Llm = None,
+    model: given.Model = None,
+    key_env: given.KeyEnv = "OPENAI_API_KEY",
+    temperature: given.Temperature = 0.0,
+    repeats: given.Repeats = 1,
+    concurrency: given.Concurrency = 4,
+    input_price: given.InputPrice = None,
+    output_price: given.OutputPrice = None,
+    overrides: given.Overrides = [],  # noqa: B006
+    dry_run: given.DryRun = False,
 ) -> None:
     """Compare classifiers on the same labelled rows, with intervals on their differences.
 
     A recipe is trained first, every variant and seed of it; run again to resume.
     """
-    rivals = _rivals(
-        peers,
-        {"label_map": label_map, "units": offsets},
-        _llm_options(
-            llm,
-            model,
-            {
-                "key_env": key_env,
-                "temperature": None if temperature < 0 else temperature,
-                "repeats": repeats,
-                "concurrency": concurrency,
-                "input_price": input_price,
-                "output_price": output_price,
-            },
-        ),
-        concurrency,
-    )
+    asked = {"key_env": key_env, "repeats": repeats, "concurrency": concurrency}
+    asked |= {"temperature": None if temperature < 0 else temperature}
+    asked |= {"input_price": input_price, "output_price": output_price}
+    foreign = {"label_map": label_map, "units": offsets}
+    rivals = _rivals(peers, foreign, _llm_options(llm, model, asked), concurrency)
+    how = {"head": head, "against": against, "latency_texts": latency_texts}
     recipe = _recipe(bundles)
     if recipe is not None:
-        given: dict[str, Any] = {"limit": limit, "latency_texts": latency_texts, "against": against}
-        given |= {"output": output, "data": data, "seed": seed, "column": columns or None}
-        given["head"] = head
-        _refuse_for_recipe({**given, "on-bad-row": None if on_bad_row == "stop" else on_bad_row})
+        bad = None if on_bad_row == "stop" else on_bad_row
+        rest = {"column": columns or None, "on-bad-row": bad, "output": output}
+        _refuse_for_recipe({**how, "limit": limit, "seed": seed, "data": data, **rest})
         _run_recipe(recipe, tuple(overrides), rivals, dry_run=dry_run)
         return
     _refuse_for_bundles(overrides, dry_run)
     rows = {"limit": limit, "seed": seed or 0, "columns": columns, "on_bad_row": on_bad_row}
     place = output or Path(f"compare-{data.stem}" if data else "compare")
-    _compare(
-        bundles,
-        data,
-        place,
-        rows,
-        {
-            "head": head,
-            "rivals": rivals,
-            "against": against,
-            "latency_texts": latency_texts or 100,
-            "say": say,
-        },
-    )
+    _compare(bundles, data, place, rows, {**how, "rivals": rivals})
 
 
 def _recipe(arguments: list[str]) -> Path | None:
@@ -120,11 +75,11 @@ def _recipe(arguments: list[str]) -> Path | None:
     return Path(arguments[0])
 
 
-def _refuse_for_recipe(given: dict[str, Any]) -> None:
+def _refuse_for_recipe(values: dict[str, Any]) -> None:
     """Refuse options of bundles: a recipe has its own data, and keys of its own for the rest."""
     from pointsman.core.errors import ConfigError
 
-    used = [name for name, value in given.items() if value is not None]
+    used = [name for name, value in values.items() if value is not None]
     if used:
         option = f"--{used[0].replace('_', '-')}"
         own = used[0] in ("limit", "latency_texts", "against", "output")
@@ -201,7 +156,8 @@ def _compare(
     named = parse_pairs(rows["columns"], option="--column")
     found = read_labelled(spec, data, columns=named, on_bad_row=rows["on_bad_row"], say=say)
     chosen = choose_rows(spec, found.rows, data, limit=rows["limit"], seed=rows["seed"])
-    _show(compare_bundles(contestants, chosen, place, **how))
+    how["latency_texts"] = how["latency_texts"] or 100
+    _show(compare_bundles(contestants, chosen, place, say=say, **how))
     say(f"written to {place}")
 
 

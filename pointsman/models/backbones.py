@@ -32,6 +32,9 @@ class Family:
     attention_dropout: str = "attention_probs_dropout_prob"
 
 
+# Where layers stand in a model of transformers, and in a shared network those of one head.
+_OWN = r"(?:encoder|heads\.[^.]+)"
+
 FAMILIES = {
     family.model_type: family
     for family in (
@@ -44,8 +47,8 @@ FAMILIES = {
             config=(("classifier_pooling", "mean"),),
             attention_dropout="attention_dropout",
         ),
-        Family("bert", ("query", "key", "value", "dense"), r"encoder\.layer\.\d+", 512),
-        Family("roberta", ("query", "key", "value", "dense"), r"encoder\.layer\.\d+", 512),
+        Family("bert", ("query", "key", "value", "dense"), _OWN + r"\.layer\.\d+", 512),
+        Family("roberta", ("query", "key", "value", "dense"), _OWN + r"\.layer\.\d+", 512),
         Family(
             "distilbert",
             ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),

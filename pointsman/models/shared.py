@@ -299,6 +299,7 @@ def build_shared(
     options: NetworkOptions | None = None,
     seed: int = 0,
     balance: bool = False,
+    head_layers: int = 0,
 ) -> Network:
     """Load a backbone, put a head a task on it, and say which parameters train.
 
@@ -309,9 +310,10 @@ def build_shared(
         options: Dropout and freezing.
         seed: Seed of the fresh weights: a head starts as it would in a model of its own.
         balance: Learn the weights of the losses.
+        head_layers: Upper encoder layers that each head has of its own.
 
     Raises:
-        ConfigError: If the family is not known to share.
+        ConfigError: If the family is not known to share, or the encoder has fewer layers.
     """
     check_family(backbone.model_type)
     options = options or NetworkOptions()
@@ -319,7 +321,9 @@ def build_shared(
         name: build_network(backbone, spec, options=options, seed=seed)
         for name, spec in specs.items()
     }
-    shared = SharedNetwork({name: one.model for name, one in built.items()}, specs)
+    models = {name: one.model for name, one in built.items()}
+    layers = int(next(iter(models.values())).config.num_hidden_layers)
+    shared = SharedNetwork(models, specs, trunk_layers=layers - head_layers)
     fresh = [path for name, one in built.items() for path in _fresh(name, one)]
     if balance:
         shared.balance = Balance(len(specs))
@@ -327,7 +331,8 @@ def build_shared(
     adapted: Any = shared
     if lora is not None:
         adapted = add_lora(shared, backbone.family, lora, fresh)
-        freeze(shared.task_model(shared.names[0]), backbone, options)
+        for name in shared.names:  # each may have layers of its own
+            freeze(shared.task_model(name), backbone, options)
     return Network(adapted, tuple(fresh))
 
 

@@ -15,6 +15,7 @@ from pointsman.data.sources import SOURCES, SourceRequest
 from pointsman.evaluation.perturbed import EvaluateOptions
 from pointsman.evaluation.rules import parse_rule
 from pointsman.pipeline.gate import Consent
+from pointsman.pipeline.given import check_given
 from pointsman.pipeline.terms import Terms
 from pointsman.tasks.catalogue import load_task
 from pointsman.tasks.spec import TaskSpec
@@ -32,6 +33,10 @@ class TaskRecipe(Closed):
     label_map: dict[str, str] = Field(default_factory=dict, description="Labels to merge.")
     positive_kinds: tuple[str, ...] | None = Field(None, description="Kinds that are positive.")
     sources: tuple[SourceRequest, ...] = Field((), description="Where the rows come from.")
+    data: str | None = Field(
+        None,
+        description="Directory of prepared data, in place of `sources` and `prepare`.",
+    )
     prepare: PrepareOptions = Field(
         default_factory=lambda: PrepareOptions(), description="Splits, limits, bad rows."
     )
@@ -163,6 +168,12 @@ def _check_method(recipe: Recipe, names: list[str], *, where: str) -> None:
         return
     if SHARED in names:
         raise ConfigError(f"{where}: a task of another name than {SHARED!r}", got=SHARED)
+    if recipe.shared.head_layers and recipe.train.lora.top_layers:
+        raise ConfigError(
+            f"{where}: shared.head_layers, or train.lora.top_layers",
+            got="both",
+            fix="leave out top_layers: LoRA adapts the layers of all heads then",
+        )
     for name in recipe.shared.weights:
         if name not in names:
             raise ConfigError(f"{where}: shared.weights.{name}", fix=suggest(name, names))
@@ -186,9 +197,24 @@ def _not_per_head(recipe: Recipe, task: TaskRecipe) -> list[str]:
 
 def _check_sources(task: TaskRecipe, *, where: str) -> None:
     spec = task.spec()
+    if task.data is not None:
+        _check_data(task, task.data, spec, where=f"{where}: tasks.{task.task}.data")
+        return
     names = [source.name for source in task.sources] or list(spec.sources[:1])
     if not names:
         raise ConfigError(f"{where}: `sources` for the task {spec.name!r}", got="none")
     for name in names:
         if name is not None and name not in SOURCES:
             raise ConfigError(f"{where}: unknown source {name!r}", fix=suggest(name, SOURCES))
+
+
+def _check_data(task: TaskRecipe, data: str, spec: TaskSpec, *, where: str) -> None:
+    own = {"sources": bool(task.sources), "prepare": task.prepare != PrepareOptions()}
+    beside = [key for key, given in own.items() if given]
+    if beside:
+        raise ConfigError(
+            f"{where}: alone, since that data is prepared",
+            got=f"{' and '.join(beside)} beside it",
+            fix="take out one or the other",
+        )
+    check_given(Path(data), spec, where=where)

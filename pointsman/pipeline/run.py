@@ -25,9 +25,14 @@ from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
+from pointsman.pipeline.given import refuse_other_rows, take_given
 from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
-from pointsman.pipeline.shared import SharedRequest, train_and_evaluate_shared
+from pointsman.pipeline.shared import (
+    SharedRequest,
+    check_head_layers,
+    train_and_evaluate_shared,
+)
 from pointsman.pipeline.steps import Say, TrainRequest
 from pointsman.pipeline.terms import Terms
 from pointsman.pipeline.trunk import TrunkRequest, check_depth, train_and_evaluate_trunk
@@ -191,12 +196,12 @@ def plan(recipe: Recipe) -> list[str]:
     for task in recipe.tasks:
         spec = task.spec()
         options = recipe.train_options(task)
-        sources = ", ".join(source.title for source in _sources(task, spec))
         lines.append(
-            f"{spec.name}: {sources} -> {len(spec.labels)} labels -> {recipe.backbone}, "
-            f"{_way(recipe, options)}, preset {options.preset} -> {recipe.directory() / spec.name}"
+            f"{spec.name}: {_origin(task, spec)} -> {len(spec.labels)} labels -> "
+            f"{recipe.backbone}, {_way(recipe, options)}, preset {options.preset} -> "
+            f"{recipe.directory() / spec.name}"
         )
-        for source in sources_to_allow(requested_licences(_sources(task, spec))):
+        for source in sources_to_allow(_licences(task, spec)):
             lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
     return lines + _plan_together(recipe)
 
@@ -210,9 +215,11 @@ def _plan_together(recipe: Recipe) -> list[str]:
     place, heads = recipe.directory() / SHARED, len(recipe.tasks)
     if recipe.method == "shared":
         chosen = recipe.shared
+        own = chosen.head_layers
+        deeper = f", {own} encoder layers of each head's own" if own else ""
         return [
             f"shared: one encoder, {heads} heads, trained in one run at sampling temperature "
-            f"{chosen.temperature:g} with loss weights {chosen.loss} -> {place}"
+            f"{chosen.temperature:g} with loss weights {chosen.loss}{deeper} -> {place}"
         ]
     if recipe.method == "trunk":
         layers = recipe.trunk.top_layers
@@ -233,7 +240,10 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
     """
     _check_directory(recipe)
     for task in recipe.tasks:
-        check_licences(requested_licences(_sources(task, task.spec())), recipe.consent())
+        spec = task.spec()
+        check_licences(_licences(task, spec), recipe.consent())
+        if task.data is not None:
+            refuse_other_rows(Path(task.data), _data_of(recipe, spec))
     backbone = find_backbone(
         recipe.backbone, mirror=_mirror(recipe), revision=recipe.backbone_revision
     )
@@ -283,6 +293,23 @@ def _sources(task: TaskRecipe, spec: TaskSpec) -> tuple[SourceRequest, ...]:
     )
 
 
+def _origin(task: TaskRecipe, spec: TaskSpec) -> str:
+    if task.data is not None:
+        return f"prepared data in {task.data}"
+    return ", ".join(source.title for source in _sources(task, spec))
+
+
+def _licences(task: TaskRecipe, spec: TaskSpec) -> list[dict[str, Any]]:
+    """Return the sources behind a task's rows with their licences, before any row is read."""
+    if task.data is not None:
+        return list(read_json(Path(task.data) / MANIFEST)["sources"])
+    return list(requested_licences(_sources(task, spec)))
+
+
+def _data_of(recipe: Recipe, spec: TaskSpec) -> Path:
+    return recipe.directory() / spec.name / "data"
+
+
 def _run_task(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> Path:
     spec = task.spec()
     place = recipe.directory() / spec.name
@@ -305,6 +332,7 @@ def _run_together(recipe: Recipe, backbone: Backbone, say: Say) -> Path:
         ensure_golden(bundle)
         return bundle
     check_depth(backbone, recipe.trunk.top_layers)
+    check_head_layers(backbone, recipe.shared)
     parts = [_request(recipe, task, backbone, say) for task in recipe.tasks]
     told = {"recipe": recipe.name, "method": recipe.method}
     if recipe.method == "trunk":
@@ -331,7 +359,7 @@ def _request(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> 
     spec = task.spec()
     place = recipe.directory() / spec.name
     return TrainRequest(
-        _prepare_once(recipe, task, spec, place / "data", say),
+        _prepare_once(recipe, task, spec, _data_of(recipe, spec), say),
         backbone,
         recipe.train_options(task),
         place,
@@ -343,6 +371,9 @@ def _request(recipe: Recipe, task: TaskRecipe, backbone: Backbone, say: Say) -> 
 def _prepare_once(
     recipe: Recipe, task: TaskRecipe, spec: TaskSpec, place: Path, say: Say
 ) -> PreparedData:
+    if task.data is not None and not is_prepared(place):
+        say(f"{spec.name}: prepared already, in {task.data}")
+        take_given(Path(task.data), place)
     if not is_prepared(place):
         say(f"{spec.name}: preparing")
         mirror = _mirror(recipe)

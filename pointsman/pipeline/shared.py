@@ -10,6 +10,7 @@ from typing import Any
 from pointsman.bundle.card import write_shared_card
 from pointsman.bundle.layout import ADAPTER, CARD, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
+from pointsman.core.errors import ConfigError
 from pointsman.core.files import sha256_file, write_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
@@ -144,7 +145,7 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
         TrainingError: If the directory holds another run, or memory runs out.
         StorageError: If the disk is full or read-only.
     """
-    check_family(request.backbone.model_type)
+    check_head_layers(request.backbone, request.shared)
     specs = [part.data.spec for part in request.parts]
     lines = any(spec.level == "token" for spec in specs)
     encoder = read_encoder(request.backbone, request.options.max_length, lines=lines)
@@ -162,12 +163,27 @@ def train_shared(request: SharedRequest, say: Say) -> Path:
     if is_packed(bundle, identity):
         return bundle
     _announce(request, options, heads, say)
-    metas = {head.name: _describe(head, options, identity) for head in heads}
+    own = request.shared.head_layers
+    metas = {head.name: _describe(head, options, identity, own) for head in heads}
     outcome = _train(request, start, options, heads, metas, encoder, say)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
         write_history(head.request.directory, history_of(head.name, outcome.history))
     return _pack(request, options, metas, outcome, encoder)
+
+
+def check_head_layers(backbone: Backbone, options: SharedOptions) -> None:
+    """Refuse a backbone that cannot be shared, or has no more layers than heads are to have.
+
+    Raises:
+        ConfigError: If it is so.
+    """
+    check_family(backbone.model_type)
+    layers = count_layers(backbone)
+    if options.head_layers > layers:
+        raise ConfigError(
+            f"shared.head_layers of at most {layers} for {backbone.name}", got=options.head_layers
+        )
 
 
 def _train(
@@ -189,6 +205,7 @@ def _train(
         options=options.network,
         seed=options.seed,
         balance=request.shared.loss == "uncertainty",
+        head_layers=request.shared.head_layers,
     )
     return train(
         Job(
@@ -231,9 +248,13 @@ def _identity(request: SharedRequest, options: TrainOptions, start: Backbone) ->
     )
 
 
-def _describe(head: _Head, options: TrainOptions, identity: dict[str, Any]) -> BundleMeta:
+def _describe(
+    head: _Head, options: TrainOptions, identity: dict[str, Any], head_layers: int
+) -> BundleMeta:
     facts = {"train": head.training.facts, "validation": head.validation.facts}
     own = {"encoding": facts, "run": identity, **head.passed.provenance}
+    if head_layers:
+        own["own_layers"] = head_layers
     mine = head.request.options
     merged = options.model_copy(update={key: getattr(mine, key) for key in PER_HEAD})
     return describe(head.request, merged, own)
@@ -281,6 +302,8 @@ def _announce(
         f"{tokens:,} tokens an epoch, sampled at temperature {request.shared.temperature:g}, "
         f"loss weights {request.shared.loss}"
     )
+    if request.shared.head_layers:
+        say(f"  {request.shared.head_layers} encoder layers of each head's own")
     announce_options(request.backbone, options, say)
     for head in heads:
         say(f"  {head.name}: {head.training.facts['rows']:,} rows")
@@ -325,7 +348,7 @@ def _describe_whole(
             for name, head in metas.items()
         },
         max_length=options.max_length,
-        trunk_layers=count_layers(request.backbone),
+        trunk_layers=count_layers(request.backbone) - request.shared.head_layers,
         validation=figures,
         cost=cost,
         provenance={

@@ -85,9 +85,12 @@ def _international(text: str) -> bool:
     import phonenumbers
 
     try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(text, None))
+        number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:
         return False
+    # A number with a plus is dialled from anywhere: a length that only does within an area is none.
+    possible = phonenumbers.ValidationResult.IS_POSSIBLE
+    return bool(phonenumbers.is_possible_number_with_reason(number) == possible)
 
 
 def _whole(pattern: re.Pattern[str]) -> Callable[[str], bool]:

@@ -39,19 +39,17 @@ class Collator:
     Args:
         pad_id: Id of the padding token.
         fixed: Pad to this length always (what the document's scripts do); None pads dynamically.
-        mixed: Batches hold rows of several heads: say whose each is, and give all labels one
-            shape, `(batch, length)`, a class in the first column.
     """
 
-    def __init__(self, pad_id: int, *, fixed: int | None = None, mixed: bool = False) -> None:
+    def __init__(self, pad_id: int, *, fixed: int | None = None) -> None:
         self._pad_id = pad_id
         self._fixed = fixed
-        self._mixed = mixed
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return `input_ids`, `attention_mask` of shape `(batch, length)`, and `labels`.
+        """Return `input_ids`, `attention_mask` and `labels`, all of shape `(batch, length)`.
 
-        Of a mixed batch also `owners`, shape `(batch,)`: the place of each row's head.
+        A row of a sequence head has its class in the first column of `labels`. Beside them
+        `owners`, shape `(batch,)`: the place of each row's head.
         """
         longest = max(len(row["input_ids"]) for row in rows)
         length = max(longest, self._fixed or 0)
@@ -61,16 +59,14 @@ class Collator:
             size = len(row["input_ids"])
             ids[index, :size] = torch.as_tensor(row["input_ids"])
             mask[index, :size] = 1
-        batch = {"input_ids": ids, "attention_mask": mask}
-        if "labels" in rows[0]:
-            batch["labels"] = self._labels(rows, length)
-        if self._mixed:
-            batch["owners"] = torch.as_tensor([row["head"] for row in rows])
-        return batch
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "labels": self._labels(rows, length),
+            "owners": torch.as_tensor([row["head"] for row in rows]),
+        }
 
     def _labels(self, rows: Sequence[Mapping[str, Any]], length: int) -> torch.Tensor:
-        if not self._mixed and not isinstance(rows[0]["labels"], list):
-            return torch.as_tensor([row["labels"] for row in rows])
         labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
         for index, row in enumerate(rows):
             own = row["labels"] if isinstance(row["labels"], list) else [row["labels"]]

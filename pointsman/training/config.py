@@ -51,6 +51,13 @@ class TrainOptions(Closed):
         description="Share of a source in an epoch: its rows to this power. 1: as they are; 0: "
         "every source alike, its rows drawn with replacement.",
     )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Evaluate and keep a moving average of the weights: its decay at a step, as in "
+        "0.999; it is less in the first steps.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     max_length: int = Field(512, ge=8, description="Longest window in tokens.")
     padding: Literal["longest", "max_length"] = Field("longest", description="Pad to what.")
@@ -118,6 +125,12 @@ class SharedOptions(Closed):
     )
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
+    )
+    head_layers: int = Field(
+        0,
+        ge=0,
+        description="Upper encoder layers that each task has a copy of its own of: deeper heads, "
+        "which are computed once a task.",
     )
 
 

@@ -1,8 +1,10 @@
-"""Several heads in one run: their loss in a mixed batch, and their evaluation one by one."""
+"""One head or several in one run: their loss in a mixed batch, and their evaluation one by one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from transformers import EvalPrediction, Trainer, TrainerControl
 
 from pointsman.data.encode import IGNORED
 from pointsman.models.shared import BALANCE, SPEED
+from pointsman.training.average import WeightAverage
 from pointsman.training.batching import LengthGroupedSampler
 from pointsman.training.job import MEAN, Objective
 from pointsman.training.losses import WeightedCrossEntropy
@@ -90,12 +93,16 @@ class HeadLosses:
 class PureOrderTrainer(Trainer):
     """The Trainer with a row order that depends on seed and epoch alone, and with several heads.
 
+    A task of its own is the one-head case: the same batches, loss and evaluation. Its model is one
+    of transformers, which does not ask whose a row is, and its figures go by their plain names.
+
     Args:
         sampler: Gives the order.
-        head_losses: The loss of mixed batches; None where the model has one head and the Trainer's
-            own ways do.
+        losses: The loss of a batch.
         objectives: The heads, with what computes each one's figures.
+        shared: The model is a `SharedNetwork`; else it has the one head that there is.
         masking: Hides tokens of the training batches.
+        average: Averages the weights; evaluations and the best model are then the average's.
         keywords: For the Trainer.
     """
 
@@ -105,18 +112,23 @@ class PureOrderTrainer(Trainer):
         self,
         *,
         sampler: LengthGroupedSampler,
-        head_losses: HeadLosses | None = None,
-        objectives: Mapping[str, tuple[Objective, Compute]] | None = None,
+        losses: HeadLosses,
+        objectives: Mapping[str, tuple[Objective, Compute]],
+        shared: bool = False,
         masking: TokenMasking | None = None,
+        average: WeightAverage | None = None,
         **keywords: Any,
     ) -> None:
         self._sampler = sampler
-        self._head_losses = head_losses
-        self._objectives = objectives or {}
+        self._losses = losses
+        self._objectives = objectives
+        self._shared = shared
         self._masking = masking
+        self._average = average
         super().__init__(**keywords)
-        if head_losses is not None:  # they are shares of a step's loss already
-            self.loss_is_scaled_for_ga = True
+        self.loss_is_scaled_for_ga = True  # losses are shares of a step's loss already
+        if average is not None:
+            self.add_callback(average)
 
     def create_optimizer(self, *given: Any, **keywords: Any) -> Any:
         """Return the optimiser; the weights of the heads' losses have a rate of their own."""
@@ -138,10 +150,10 @@ class PureOrderTrainer(Trainer):
 
     def _get_num_items_in_batch(
         self, batch_samples: list[Any], device: torch.device
-    ) -> torch.Tensor | int | None:
-        if self._head_losses is None:
-            return super()._get_num_items_in_batch(batch_samples, device)  # type: ignore[no-any-return]
-        return self._head_losses.count(batch_samples)
+    ) -> torch.Tensor:
+        own = self._losses.count(batch_samples).to(device)
+        counts: torch.Tensor = self.accelerator.reduce(own, reduction="sum")  # over the workers
+        return counts
 
     def training_step(self, model: Any, inputs: dict[str, Any], *rest: Any, **keywords: Any) -> Any:
         """Return the loss of a training batch, some of its tokens hidden, and go backward."""
@@ -159,12 +171,16 @@ class PureOrderTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """Return the loss of a batch, and the outputs if they are asked for."""
-        if self._head_losses is None:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         inputs = dict(inputs)
-        labels = inputs.pop("labels")
-        outputs = model(**inputs)
-        loss = self._head_losses(outputs, labels, inputs["owners"], num_items_in_batch)
+        labels, owners = inputs.pop("labels"), inputs.pop("owners")
+        if self._shared:
+            outputs = model(**inputs, owners=owners)
+        else:
+            (name,) = self._objectives
+            outputs = {name: model(**inputs).logits}
+        loss = self._losses(outputs, labels, owners, num_items_in_batch)
+        # Workers' gradients are averaged, and each one's loss is a share of the whole step's.
+        loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(
@@ -178,26 +194,47 @@ class PureOrderTrainer(Trainer):
         The Trainer's own way with several sets reports each of them as an evaluation, so that
         early stopping would look for the mean in every one and never see it.
         """
-        if self._head_losses is None:
-            return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix)  # type: ignore[no-any-return]
+        with nullcontext() if self._average is None else self._average.shown():
+            found = {name: self._measure(name, ignore_keys) for name in self._objectives}
         metrics: dict[str, float] = {}
-        leading, losses = [], []
-        for name, (objective, compute) in self._objectives.items():
-            self.compute_metrics = compute
-            output = self.evaluation_loop(
-                self.get_eval_dataloader(self.eval_dataset[name]),
-                description=f"Evaluation of {name}",
-                ignore_keys=ignore_keys,
-                metric_key_prefix="eval",
-            )
-            found = {key.removeprefix("eval_"): value for key, value in output.metrics.items()}
-            metrics |= {f"{metric_key_prefix}_{name}/{key}": v for key, v in found.items()}
-            leading.append(found[objective.checkpoint_metric])
-            losses.append(found["loss"])
-        metrics[f"{metric_key_prefix}_{MEAN}"] = sum(leading) / len(leading)
-        metrics[f"{metric_key_prefix}_loss"] = sum(losses) / len(losses)
+        for name, figures in found.items():
+            start = f"{metric_key_prefix}_{name}/" if self._shared else f"{metric_key_prefix}_"
+            metrics |= {f"{start}{key}": value for key, value in figures.items()}
+        if self._shared:
+            leading = [found[n][one.checkpoint_metric] for n, (one, _) in self._objectives.items()]
+            losses = [figures["loss"] for figures in found.values()]
+            metrics[f"{metric_key_prefix}_{MEAN}"] = sum(leading) / len(leading)
+            metrics[f"{metric_key_prefix}_loss"] = sum(losses) / len(losses)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def _measure(self, name: str, ignore_keys: list[str] | None) -> dict[str, float]:
+        """Return the figures of one head's validation rows."""
+        _, self.compute_metrics = self._objectives[name]
+        output = self.evaluation_loop(
+            self.get_eval_dataloader(self.eval_dataset[name]),
+            description=f"Evaluation of {name}",
+            ignore_keys=ignore_keys,
+            metric_key_prefix="eval",
+        )
+        return {key.removeprefix("eval_"): value for key, value in output.metrics.items()}
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the weights, and beside them their average: resuming needs both."""
+        super().save_model(output_dir, _internal_call)
+        if self._average is not None and self.args.should_save:
+            self._average.save(Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self._average is not None:
+            self._average.load(Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        super()._load_best_model()
+        if self._average is not None:
+            self._average.load(Path(self.state.best_model_checkpoint))
+            self._average.apply()

@@ -26,6 +26,7 @@ from pointsman.core.files import read_json, sha256_json, storage_errors, write_j
 from pointsman.models.adapters import count_parameters
 from pointsman.models.cpu_kernels import slow_down, speed_up
 from pointsman.models.network import quiet
+from pointsman.training.average import WeightAverage
 from pointsman.training.batching import (
     Collator,
     EncodedRows,
@@ -220,24 +221,20 @@ def _trainer(job: Job) -> PureOrderTrainer:
     if options.patience:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=options.patience))
     objectives = {one.name: (one, _metrics(one)) for one in job.objectives}
-    validation = {one.name: EncodedRows(one.validation) for one in job.objectives}
-    (first, compute), *_ = objectives.values()
     return PureOrderTrainer(
         sampler=sampler,
-        head_losses=_head_losses(job) if job.shared else None,
+        losses=_head_losses(job),
         objectives=objectives,
+        shared=job.shared,
         masking=job.masking,
+        average=None if options.ema is None else WeightAverage(job.model, options.ema),
         model=job.model,
         args=training_arguments(job),
         train_dataset=data,
-        eval_dataset=validation if job.shared else validation[first.name],
+        eval_dataset={one.name: EncodedRows(one.validation) for one in job.objectives},
         data_collator=Collator(
-            job.pad_id,
-            fixed=options.max_length if options.padding == "max_length" else None,
-            mixed=job.shared,
+            job.pad_id, fixed=options.max_length if options.padding == "max_length" else None
         ),
-        compute_loss_func=None if job.shared else _loss(job, first, 0),
-        compute_metrics=compute,
         callbacks=callbacks,
     )
 
@@ -328,7 +325,7 @@ def _head_losses(job: Job) -> HeadLosses:
     return HeadLosses(
         {one.name: _loss(job, one, head) for head, one in enumerate(job.objectives)},
         [one.weight for one in job.objectives],
-        lambda: shared.balance,
+        lambda: getattr(shared, "balance", None),
     )
 
 

@@ -14,7 +14,11 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 
 from pointsman.data.encode import TextEncoder
 from pointsman.data.golden_texts import golden_texts
+from pointsman.export.golden import read_golden
+from pointsman.tasks.pii import PII
+from scripts import make_node_known
 from scripts.make_node_unicode import PLACE, tables
+from tests.clients.rough_spans import cases
 from tests.conftest import FAMILIES, make_tokenizer
 
 CLIENT = Path(__file__).parents[2] / "clients" / "node"
@@ -105,9 +109,25 @@ def tokens(tmp_path_factory):
     return root
 
 
-def test_the_client_passes_its_tests_on_bundles_that_python_made(node, golden_bundles, tokens):
+@pytest.fixture(scope="module")
+def spans(tmp_path_factory):
+    """A file of texts with spans and what Python's post-processing makes of them."""
+    rows, changed = cases()
+    assert len(rows) > 2000 and changed > 1000
+    place = tmp_path_factory.mktemp("spans") / "spans.json"
+    place.write_text(json.dumps({"labels": PII.labels, "rows": rows}))
+    return place
+
+
+def test_the_client_passes_its_tests_on_bundles_that_python_made(
+    node, golden_bundles, tokens, spans
+):
     bundles = next(iter(golden_bundles.values())).parent
-    where = {"POINTSMAN_BUNDLES": str(bundles), "POINTSMAN_TOKENS": str(tokens)}
+    where = {
+        "POINTSMAN_BUNDLES": str(bundles),
+        "POINTSMAN_TOKENS": str(tokens),
+        "POINTSMAN_SPANS": str(spans),
+    }
     done = subprocess.run(
         ["node", "--test", "--test-reporter=tap", "test/"],
         cwd=node,
@@ -144,6 +164,15 @@ def test_the_command_ends_with_an_error_where_an_answer_differs(node, golden_bun
     (damaged / "golden.jsonl").write_text("{}\n")
     done = subprocess.run([*command, damaged], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "a changed file" in done.stderr
+
+
+def test_golden_answers_hold_spans_that_post_processing_changed(golden_bundles):
+    rows = read_golden(golden_bundles["modernbert-pii"])
+    assert sum(row.heads["pii"].spans != row.heads["pii"].unprocessed for row in rows) >= 20
+
+
+def test_what_post_processing_knows_is_what_python_knows():
+    assert make_node_known.PLACE.read_text(encoding="utf-8") == make_node_known.content()
 
 
 def test_the_lock_file_names_no_registry():

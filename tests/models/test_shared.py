@@ -140,6 +140,38 @@ def test_lora_trains_adapters_and_heads_and_merges(backbone, tmp_path):
                 assert same(network.task_model(name).eval()(IDS, MASK).logits, adapted[name])
 
 
+def test_heads_with_layers_of_their_own_start_alike_and_are_true_models(backbone):
+    network = build(backbone, head_layers=1)
+    assert network.trunk_layers == 1
+    for name, logits in answers(network).items():
+        with torch.no_grad():
+            assert same(network.task_model(name).eval()(IDS, MASK).logits, logits)
+    fresh = build_shared(backbone, SPECS, seed=3, head_layers=1).model.eval()
+    alone = build_network(backbone, MOOD, seed=3).model.eval()
+    with torch.no_grad():
+        assert same(answers(fresh)["mood"], alone(IDS, MASK).logits)
+    with pytest.raises(ConfigError, match="from 0 to 2"):
+        build_shared(backbone, SPECS, head_layers=3)
+
+
+def test_lora_adapts_the_layers_of_heads_and_freezing_reaches_them(backbone):
+    for freeze, adapted in ((0, 2), (1, 1)):
+        options = NetworkOptions(freeze_layers=freeze)
+        lora = LoraOptions(rank=4)
+        model = build_shared(backbone, SPECS, lora=lora, options=options, head_layers=1).model
+        training = {n for n, p in model.named_parameters() if p.requires_grad and "lora_" in n}
+        for name in SPECS:
+            assert any(f".heads.{name}.layer" in n for n in training)
+        assert any(".encoder.layer" in n for n in training) == (adapted == 2)
+        shake(model)
+        before = answers(model.eval())
+        for name, logits in answers(merge_lora(model).eval()).items():
+            assert same(logits, before[name])
+    options = NetworkOptions(freeze_layers=2)
+    model = build_shared(backbone, SPECS, lora=lora, options=options, head_layers=1).model
+    assert not any("lora_" in n for n, p in model.named_parameters() if p.requires_grad)
+
+
 def test_frozen_parts_stay_frozen(backbone):
     options = NetworkOptions(freeze_layers=1)
     for lora in (None, LoraOptions(rank=4)):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pointsman.bundle.layout import read_any, read_bundle, read_meta, write_meta
 from pointsman.core.errors import BundleError, ConfigError, SourceError, TrainingError
@@ -214,6 +215,23 @@ def test_tasks_are_drawn_by_temperature_over_their_sizes(temperature, shares):
     assert task_weights(heads, temperature) == pytest.approx(weights)  # one source: as it was
 
 
+def test_heads_may_have_encoder_layers_of_their_own(backbones, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = write(tmp_path, backbones["modernbert"], method="shared", shared={"head_layers": 1})
+    assert "1 encoder layers of each head's own" in plan(load_recipe(recipe))[-1]
+    bundle, news = run(recipe, "train.max_steps=3")
+    meta = read_any(bundle)
+    assert meta.trunk_layers == 1 and "1 encoder layers of each head's own" in news
+    card = (bundle / "README.md").read_text()
+    assert "1 layers of the encoder are computed once" in card and "1 layers above them" in card
+    weights = load_file(bundle / "model.safetensors")
+    own = [weights[f"heads.{name}.layers.0.attn.Wqkv.weight"] for name in meta.heads]
+    assert not torch.equal(*own)  # learned apart
+    shared = load(bundle)
+    for name in shared.heads:
+        assert load_head(bundle, name).predict(TEXTS) == shared.predict(TEXTS)[name]
+
+
 def test_one_task_is_the_one_head_case(backbones, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = write(tmp_path, backbones["roberta"], TASKS[:1], method="shared")
@@ -275,6 +293,14 @@ def test_another_run_is_refused(own):
         ({"shared": {"temperature": 2}}, "method: shared"),
         ({"method": "shared", "trunk": {"top_layers": 2}}, "method: trunk"),
         ({"method": "sharde"}, "method"),
+        (
+            {
+                "method": "shared",
+                "shared": {"head_layers": 1},
+                "train": {**TRAIN, "lora": {"top_layers": 1}},
+            },
+            "or train.lora.top_layers",
+        ),
         ({"method": "shared", "shared": {"temperature": 0.5}}, "temperature"),
     ],
 )
@@ -293,4 +319,7 @@ def test_the_plan_says_what_becomes_of_the_networks(backbones, tmp_path, monkeyp
     assert "top 3 layers" in plan(load_recipe(recipe))[-1]
     with pytest.raises(ConfigError, match="top_layers of at most 2"):
         run(recipe)
-    assert not (tmp_path / "run" / "pii").exists()
+    deep = write(tmp_path, backbones["bert"], method="shared", shared={"head_layers": 3})
+    with pytest.raises(ConfigError, match="head_layers of at most 2"):
+        run(deep, "output=deep")
+    assert not (tmp_path / "run" / "pii").exists() and not (tmp_path / "deep" / "pii").exists()

@@ -67,6 +67,7 @@ def run(step, text, labels=PII.labels):
         ("[PHONE_NUMBER:+46 (0)8 704 655\xa072]", "[PHONE_NUMBER:+46 (0)8 704 655\xa072]"),
         ("[PERSON:Write ann@x.org now]", "[PERSON:Write ann@x.org now]"),
         ("ann@x.org and [PERSON:Bo]", "ann@x.org and [PERSON:Bo]"),
+        ("[US_DRIVER_LICENSE:+1 323]-3296", "[US_DRIVER_LICENSE:+1 323]-3296"),  # no area code
     ],
 )
 def test_values(given_, wanted):

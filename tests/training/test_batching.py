@@ -46,8 +46,8 @@ def test_batches_come_in_no_order_of_length():
 
 def test_collator_pads_to_the_longest_or_to_a_fixed_length():
     rows = [
-        {"input_ids": [5, 6, 7], "labels": [-100, 1, -100]},
-        {"input_ids": [5, 7], "labels": [-100, -100]},
+        {"input_ids": [5, 6, 7], "labels": [-100, 1, -100], "head": 0},
+        {"input_ids": [5, 7], "labels": [-100, -100], "head": 0},
     ]
     batch = Collator(9)(rows)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [5, 7, 9]]

@@ -13,6 +13,7 @@ from pointsman.models.shared import SPEED, Balance, build_shared
 from pointsman.models.weights import find_backbone
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training import trainer
+from pointsman.training.average import AVERAGE
 from pointsman.training.batching import Collator
 from pointsman.training.config import TrainOptions
 from pointsman.training.heads import HeadLosses
@@ -138,6 +139,17 @@ def test_one_head_trains_to_the_weights_of_a_model_of_its_own(backbones, tmp_pat
     assert all(np.allclose(tied[key].numpy(), value, atol=1e-6) for key, value in names[0].items())
 
 
+def test_an_averaged_run_of_several_heads_resumes_to_the_same_weights(backbones, tmp_path):
+    jobs = {"balance": True, "ema": 0.9, "max_steps": 30}
+    whole = trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 17)
+    cut = trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
+    best = load_file(tmp_path / "whole" / f"checkpoint-{whole.best_step}" / AVERAGE)
+    for outcome in (whole, cut):
+        assert equal({n: p.detach().numpy() for n, p in outcome.model.named_parameters()}, best)
+
+
 def test_early_stopping_sees_the_mean(backbones, tmp_path):
     job = make_job(backbones["bert"], tmp_path, patience=2, learning_rate=1e-9)
     assert trainer.train(job).steps == 30  # first evaluation, and two without gain
@@ -154,7 +166,7 @@ def batch():
         {"input_ids": [2, 7, 3], "labels": [IGNORED, 2, IGNORED], "head": 1},
         {"input_ids": [2, 8, 9, 3], "labels": [IGNORED, 1, 0, IGNORED], "head": 1},
     ]
-    return Collator(0, mixed=True)(mixed)
+    return Collator(0)(mixed)
 
 
 def losses(weights=(1.0, 1.0), balance=None):
@@ -235,7 +247,7 @@ def test_learned_weights_do_not_drown_the_gradient_that_is_clipped(backbones, tm
 
 
 def test_one_head_has_the_loss_of_a_model_of_its_own():
-    made = Collator(0, mixed=True)([{"input_ids": [2, 5, 3], "labels": 1, "head": 0}] * 2)
+    made = Collator(0)([{"input_ids": [2, 5, 3], "labels": 1, "head": 0}] * 2)
     logits = torch.randn(2, 3)
     loss = HeadLosses({"tiny": WeightedCrossEntropy()}, [1.0], lambda: None)
     found = loss({"tiny": logits}, made["labels"], made["owners"], loss.count([made]))

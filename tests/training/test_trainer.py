@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from pointsman.core.errors import ConfigError, StorageError, TrainingError
 from pointsman.training import trainer
+from pointsman.training.average import AVERAGE, WeightAverage
 from pointsman.training.spent import SPENT
 from tests.training.jobs import make_job, train_until
 
@@ -99,6 +102,66 @@ def test_masked_tokens_resume_to_the_same_weights(backbones, tmp_path, uninterru
     trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
     assert equal(last_weights(tmp_path / "cut"), last_weights(tmp_path / "whole"))
     assert not equal(last_weights(tmp_path / "whole"), uninterrupted[1])
+
+
+def parameters(model):
+    return {name: p.detach().numpy() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def test_the_average_is_of_every_step_and_is_what_is_kept(backbones, tmp_path, monkeypatch):
+    """By hand: the weights after each step, and the decay that grows to its most."""
+    steps = []
+    taken = WeightAverage.on_step_end
+
+    def recorded(self, args, state, control, **more):
+        steps.append({name: p.detach().clone() for name, p in self._parameters.items()})
+        return taken(self, args, state, control, **more)
+
+    job = make_job(backbones["bert"], tmp_path, evaluate_every=5, ema=0.6)
+    name = "classifier.weight"
+    average = job.model.get_parameter(name).detach().clone()
+    monkeypatch.setattr(WeightAverage, "on_step_end", recorded)
+    outcome = trainer.train(job)
+    wanted = {}
+    for step, weights in enumerate(steps, start=1):
+        decay = min(0.6, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weights[name]
+        wanted[step] = average.numpy()
+    for place in tmp_path.glob("checkpoint-*"):
+        step = int(place.name.split("-")[1])
+        assert np.allclose(load_file(place / AVERAGE)[name], wanted[step], atol=1e-6)
+        raw = load_file(place / "model.safetensors")[name]
+        assert np.array_equal(raw, steps[step - 1][name].numpy())  # to resume from
+    assert equal(
+        parameters(outcome.model), load_file(tmp_path / f"checkpoint-{outcome.best_step}" / AVERAGE)
+    )
+    assert job.objectives[0].metrics(answers(outcome.model, job)) == {
+        "accuracy": outcome.best_metric
+    }
+
+
+def answers(model, job):
+    model.eval()
+    with torch.no_grad():
+        rows = (torch.tensor([row.input_ids]) for row in job.objectives[0].validation)
+        return [model(ids).logits[0].numpy() for ids in rows]
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_an_averaged_run_resumes_to_the_same_weights_and_average(backbones, tmp_path, method):
+    jobs = {"method": method, "ema": 0.9, "evaluate_every": 5}
+    whole = trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 18)
+    cut = trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
+    weights = "adapter_model.safetensors" if method == "lora" else "model.safetensors"
+    for name in (weights, AVERAGE):
+        assert equal(last_weights(tmp_path / "cut", name), last_weights(tmp_path / "whole", name))
+    assert equal(parameters(cut.model), parameters(whole.model))
+    again = trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))  # it had ended
+    assert equal(parameters(again.model), parameters(whole.model))
+    kept = load_file(tmp_path / "whole" / f"checkpoint-{whole.best_step}" / AVERAGE)
+    assert equal(parameters(whole.model), kept)
 
 
 def test_kill_9_loses_nothing(backbones, tmp_path):

@@ -5,6 +5,7 @@ import path from "node:path";
 import * as ort from "onnxruntime-node";
 import { readBundle } from "./bundle.js";
 import { decodeSpans, poolWords } from "./decode.js";
+import { postprocess, stepsFor } from "./postprocess.js";
 import { isBlank } from "./python.js";
 import { Tokenizer } from "./tokenizer.js";
 import { argmax, mergeSequence, mergeTokens, softmax, windowsOf } from "./windows.js";
@@ -16,20 +17,19 @@ import { argmax, mergeSequence, mergeTokens, softmax, windowsOf } from "./window
 
 const TOKEN_BUDGET = 8192;
 const MAX_CHARS = 1_000_000;
-/** Types that the Python package post-processes by their form; see `runtime/postprocess.py`. */
-const STRUCTURED = [
-  "EMAIL_ADDRESS", "DOMAIN_NAME", "IP_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "US_SSN", "PHONE_NUMBER",
-  "ZIP_CODE", "US_DRIVER_LICENSE",
-];
 
 /**
  * Load a bundle that has an ONNX export.
  *
- * @param {string} directory @param {{precision?: "fp32" | "int8", threads?: number}} [options]
+ * @param {string} directory
+ * @param {{precision?: "fp32" | "int8", threads?: number, postprocess?: boolean}} [options]
  * @returns {Promise<Classifier>}
  */
 export async function load(directory, options = {}) {
   const bundle = readBundle(directory, options.precision);
+  if (options.postprocess === false) {
+    for (const head of Object.values(bundle.heads)) head.postprocess = {};
+  }
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(path.join(directory, "tokenizer.json"), "utf8")));
   const session = await ort.InferenceSession.create(bundle.graph, {
     intraOpNumThreads: options.threads ?? 1,
@@ -212,26 +212,16 @@ function decideTokens(meta, chars, windows, logits) {
   );
   const { rows, offsets } = mergeTokens(parts, windows);
   const pooled = meta.pool_words ? poolWords(rows, offsets, chars) : rows;
-  const spans = decodeSpans(pooled, offsets, chars, meta.task.labels).filter(
-    (span) => span.score >= (meta.thresholds[span.label] ?? 0),
-  );
+  const found = decodeSpans(pooled, offsets, chars, meta.task.labels);
+  const steps = stepsFor(meta.task.labels, meta.postprocess ?? {});
+  const sure = (/** @type {Span[]} */ spans) =>
+    spans.filter((span) => span.score >= (meta.thresholds[span.label] ?? 0));
+  const spans = sure(postprocess(chars, found, steps));
   return {
     task: meta.task.name,
     score: spans.reduce((best, span) => Math.max(best, span.score), 0),
     spans,
-    unprocessed: isProcessedElsewhere(meta),
+    steps: steps.map(({ name }) => name),
+    unprocessed: steps.length > 0 ? sure(found) : null,
   };
-}
-
-/** Whether the Python package would post-process the spans of this head. @param {Json} meta */
-export function isProcessedElsewhere(meta) {
-  const labels = /** @type {string[]} */ (meta.task.labels);
-  const steps = meta.postprocess ?? {};
-  const structured = labels.some((label) => STRUCTURED.includes(label));
-  return (
-    ((steps.values || steps.drop) && structured) ||
-    (steps.organisations && labels.includes("PERSON") && labels.includes("ORGANIZATION")) ||
-    (steps.merge && labels.includes("STREET_ADDRESS")) ||
-    false
-  );
 }

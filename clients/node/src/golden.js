@@ -84,15 +84,24 @@ function compare(found, name, golden, logits, answer) {
     });
     return;
   }
-  const expected = /** @type {[number, number, string, number][]} */ (golden.unprocessed ?? golden.spans);
-  const bounds = (/** @type {any[]} */ spans) => JSON.stringify(spans.map((span) => span.slice(0, 3)));
-  const own = /** @type {import("./decode.js").Span[]} */ (answer.spans);
-  if (bounds(own.map((s) => [s.start, s.end, s.label])) !== bounds(expected)) {
-    found.faults.push(`${name}: other spans`);
+  compareSpans(found, name, "spans", golden.spans, answer.spans);
+  compareSpans(found, name, "spans before post-processing", golden.unprocessed, answer.unprocessed);
+}
+
+/**
+ * @param {Verified} found @param {string} name @param {string} what
+ * @param {[number, number, string, number][] | null} expected
+ * @param {import("./decode.js").Span[] | null} own
+ */
+function compareSpans(found, name, what, expected, own) {
+  const plain = own?.map((span) => [span.start, span.end, span.label]) ?? null;
+  if (JSON.stringify(plain) !== JSON.stringify(expected?.map((span) => span.slice(0, 3)) ?? null)) {
+    found.faults.push(`${name}: other ${what}`);
     return;
   }
-  own.forEach((span, i) => {
-    found.probabilities = worse(found.probabilities, Math.abs(span.score - expected[i][3]));
+  expected?.forEach(([, , , score], i) => {
+    const differs = Math.abs(score - /** @type {any} */ (own)[i].score);
+    found.probabilities = worse(found.probabilities, differs);
   });
 }
 
