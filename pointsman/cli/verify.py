@@ -59,7 +59,7 @@ def _verify(path: Path, *, as_json: bool) -> None:
         show_table(title, HEADER, [_cells(outcome) for outcome in found.outcomes])
         for outcome in found.outcomes:
             for fault in outcome.faults:
-                say(f"{outcome.backend}, {outcome.head}: {fault}")
+                say(f"{outcome.backend}, {outcome.asked}: {fault}")
         if found.missing:
             say(f"not asked, because not installed: {', '.join(found.missing)}")
     found.check()
@@ -73,7 +73,7 @@ def _cells(outcome: Outcome) -> list[str]:
     worst = f"{max(outcome.worst.values()):.1e}" if outcome.worst else "-"
     return [
         outcome.backend,
-        outcome.head,
+        outcome.asked,
         worst,
         f"{outcome.batching:.1e}" if outcome.worst else "-",
         f"{allowed.logits:g} for {allowed.share:.0%}",

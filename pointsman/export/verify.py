@@ -72,7 +72,7 @@ class Verified:
             raise ParityError(
                 f"{self.path}: every runtime to answer as torch did when the bundle was packed",
                 got=f"{len(failed)} of {len(self.outcomes)} checks failed; "
-                f"{first.backend}, {first.head}: {first.faults[0]}",
+                f"{first.backend}, {first.asked}: {first.faults[0]}",
                 fix="copy the bundle again, or export it again",
             )
 

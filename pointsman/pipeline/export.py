@@ -35,6 +35,7 @@ from pointsman.export.bless import (
     agreement,
     mean_logit_error,
     prove,
+    ways_to_ask,
 )
 from pointsman.export.onnx import MODEL as ONNX_MODEL
 from pointsman.export.onnx import OPSET, write_head_graphs, write_onnx
@@ -285,7 +286,8 @@ def _export(job: Job, target: str, precision: str, references: Mapping[str, Refe
             job.say(f"{name}: answering the same rows")
             backend = job.open(place, target, precision)
             for head, reference in references.items():
-                proofs[head] = prove(reference, job.predictor(head, backend), precision)
+                asked = [job.predictor(head, way) for way in ways_to_ask(backend)]
+                proofs[head] = prove(reference, asked, precision)
             blessed = all(proof.blessed for proof in proofs.values())
             if not blessed and not job.force:
                 raise _NotBlessedError

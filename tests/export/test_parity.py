@@ -17,6 +17,7 @@ from pointsman.export.parity import TOLERANCES, Subject
 from pointsman.export.verify import ParityError, find_subjects, verify_bundle
 from pointsman.runtime.backend import load_backend
 from tests.cli.conftest import pointsman as pointsman
+from tests.random_bundles import spoil_graph
 
 KEPT = 40  # golden texts in most of these tests: all 200 are replayed once a task
 
@@ -68,13 +69,41 @@ def test_torch_and_onnxruntime_pass_all_texts(whole, name):
     found.check()
 
 
-def test_every_head_of_a_shared_bundle_is_verified(golden_bundles):
+HEADS = ("pii", "jailbreak", "category")
+
+
+def test_every_head_of_a_shared_bundle_is_verified_with_the_others_and_by_itself(golden_bundles):
     found = verify_bundle(golden_bundles["bert-shared"])
-    checked = [(outcome.backend, outcome.head) for outcome in found.outcomes[1:]]
-    backends = ("torch fp32", "onnxruntime fp32")
-    heads = ("pii", "jailbreak", "category")
-    assert checked == [(backend, head) for backend in backends for head in heads]
+    checked = [(outcome.backend, outcome.asked) for outcome in found.outcomes[1:]]
+    asked = [*HEADS, *(f"{head} by itself" for head in HEADS)]
+    assert checked == [(b, a) for b in ("torch fp32", "onnxruntime fp32") for a in asked]
     assert found.passed and found.texts == 200
+    for outcome in found.outcomes[1:]:
+        assert set(outcome.worst) == {"alone", "together", "padded"}
+    assert [o["by_itself"] for o in found.to_dict()["outcomes"]].count(True) == 6
+
+
+@pytest.mark.parametrize(
+    ("graph", "head", "failed"),
+    [
+        ("head-pii.onnx", "pii", ["pii by itself"]),
+        ("head-category.onnx", "category", ["category by itself"]),
+        ("model.onnx", "jailbreak", ["jailbreak"]),
+    ],
+)
+def test_the_graph_that_is_wrong_is_named(golden_bundles, tmp_path, graph, head, failed):
+    path = tmp_path / "copy"
+    shutil.copytree(golden_bundles["bert-shared"], path)
+    edit_golden(path, lambda rows: rows[:: len(rows) // KEPT])
+    spoil_graph(path / EXPORT / "onnx-fp32" / graph, head)
+    index = read_json(path / EXPORT / INDEX)
+    name = f"{EXPORT}/onnx-fp32/{graph}"
+    index[0]["files"][name] = sha256_file(path / name)
+    write_json(path / EXPORT / INDEX, index)
+    found = verify_bundle(path)
+    assert [o.asked for o in found.outcomes if not o.passed] == failed
+    with pytest.raises(ParityError, match=f"onnxruntime fp32, {failed[0]}: logits computed alone"):
+        found.check()
 
 
 def test_a_changed_logit_is_seen(copy):
