@@ -44,11 +44,12 @@ def export_cli(
     its configuration with the calibrated thresholds.
     """
     from pointsman.bundle.layout import find_bundles
+    from pointsman.cli.options import parse_names
     from pointsman.core.config import suggest
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.export import TARGETS, choose_forms, export_bundle, refuse_unblessed
 
-    targets, precisions = _split(to), _split(precision)
+    targets, precisions = parse_names(to), parse_names(precision)
     for target in targets:
         if target not in (*TARGETS, ROUTER):
             fix = suggest(target, (*TARGETS, ROUTER))
@@ -76,10 +77,6 @@ def _to_router(bundles: list[Path], output: Path | None) -> None:
     if output is None:
         raise ConfigError("-o DIR, for the router's models", got="none")
     export_router(bundles, output, say=say)
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _show(outcomes: Sequence[Outcome]) -> None:

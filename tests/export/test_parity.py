@@ -331,6 +331,54 @@ def test_without_any_runtime_nothing_is_proven(copy, pointsman, monkeypatch):
     assert "pip install 'pointsman[train]' or pip install onnxruntime" in result.err
 
 
+def test_a_runtime_without_an_export_is_named(copy, pointsman):
+    result = pointsman("verify", copy / "jailbreak")
+    assert result.code == 0 and "the bundle has no export for it: openvino" in result.err
+    assert "onnxruntime" not in result.err
+    (copy / "jailbreak" / EXPORT / INDEX).unlink()
+    found = verify_bundle(copy / "jailbreak").to_dict()
+    assert found["unexported"] == ["openvino", "onnxruntime"] and found["passed"]
+
+
+@pytest.mark.parametrize(
+    ("required", "lacking"),
+    [
+        ("torch,onnxruntime", []),
+        ("onnxruntime-fp32", []),
+        ("onnxruntime, openvino", ["openvino has no export in the bundle"]),
+        ("openvino-bf16", ["openvino bf16 has no export in the bundle"]),
+        ("onnxruntime int8", ["onnxruntime int8 has no export of that precision"]),
+    ],
+)
+def test_a_runtime_that_is_required_has_to_answer(copy, pointsman, required, lacking):
+    result = pointsman("verify", copy / "jailbreak", "--json", "--require", required)
+    assert result.code == (ParityError.exit_code if lacking else 0)
+    assert json.loads(result.out)["lacking"] == lacking
+    assert json.loads(result.out)["passed"] is not bool(lacking)
+    assert all(reason in result.err for reason in lacking)
+
+
+def test_a_required_library_that_is_not_installed_fails(copy, pointsman, monkeypatch):
+    without(monkeypatch, "onnxruntime")
+    assert pointsman("verify", copy / "jailbreak").code == 0
+    result = pointsman("verify", copy / "jailbreak", "--require", "onnxruntime")
+    assert result.code == ParityError.exit_code and "onnxruntime is not installed" in result.err
+
+
+@pytest.mark.parametrize(
+    ("required", "words"),
+    [("onnx", "onnxruntime"), ("torch-int8", "unknown precision"), ("openvino-int4", "int8")],
+)
+def test_an_unknown_runtime_is_no_requirement(copy, pointsman, required, words):
+    result = pointsman("verify", copy / "jailbreak", "--require", required)
+    assert result.code == 2 and words in result.err
+
+
+def test_nothing_is_required_of_a_contract(copy, pointsman):
+    result = pointsman("verify", copy, "--contract", "router", "--require", "torch")
+    assert result.code == 2 and "which runs nothing" in result.err
+
+
 def without(monkeypatch, *libraries):
     monkeypatch.setattr(
         "pointsman.export.verify.find_spec", lambda name: None if name in libraries else name
