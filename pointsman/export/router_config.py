@@ -14,10 +14,10 @@ from pointsman.export.slots import SEQUENCE_LENGTH, SLOTS
 FRAGMENT = "router-config.yaml"
 LEAST = 0.001  # for 0, which the router does not take; the likeliest label is always above it
 HEADER = f"""\
-# Settings for vllm-project/semantic-router, made by `pointsman export --to router`. Copy the
-# directories beside this file into its models/, and these keys into its configuration. The models
-# meet the static contract; that they were run there is not said.
-# The router reads {SEQUENCE_LENGTH} tokens of a text. Temperatures are in the weights, so that
+# Settings for vllm-project/semantic-router, made by `pointsman export --to {{target}}`.
+# Copy the directories beside this file into its models/, and these keys into its configuration. The
+# models meet the static contract; that they were run there is not said.
+# The router reads {SEQUENCE_LENGTH} tokens of a text. Temperatures are in the models, so that
 # thresholds are those of calibrated probabilities.
 """
 
@@ -76,7 +76,7 @@ def _usable(value: float) -> float:
     return min(float(value), 1.0) if value > 0 else LEAST
 
 
-def render_fragment(entries: Sequence[Entry]) -> str:
+def render_fragment(entries: Sequence[Entry], target: str = "router") -> str:
     """Return the configuration of some models as YAML.
 
     The router's Rust side reads thresholds line by line: indents are of two blanks, and no comment
@@ -97,4 +97,8 @@ def render_fragment(entries: Sequence[Entry]) -> str:
             slot.mapping_key: f"{model}/{slot.mapping}",
         }
     body = yaml.safe_dump(values, sort_keys=False, default_flow_style=False, width=1000)
-    return HEADER + "".join(f"# {e.task}: {e.threshold.note}.\n" for e in entries) + body
+    return (
+        HEADER.format(target=target)
+        + "".join(f"# {e.task}: {e.threshold.note}.\n" for e in entries)
+        + body
+    )

@@ -261,17 +261,26 @@ def json_meta(path):
 
 
 def test_forms_that_are_asked_for():
-    assert choose_forms(["onnx", "openvino"], []) == [("onnx", "fp32"), ("openvino", "bf16")]
-    both = [("onnx", "int8"), ("openvino", "bf16"), ("openvino", "int8")]
-    assert choose_forms(["onnx", "openvino"], ["bf16", "int8"]) == both
+    def chosen(targets, precisions=()):
+        said = []
+        return choose_forms(targets, precisions, said.append), said
+
+    assert chosen(["onnx", "openvino"]) == ([("onnx", "fp32"), ("openvino", "bf16")], [])
+    assert chosen(["router-onnx", "router"])[0] == [("router-onnx", "fp32"), ("router", "fp32")]
+    forms, said = chosen(["onnx", "openvino"], ["bf16", "int8"])
+    assert forms == [("onnx", "int8"), ("openvino", "bf16"), ("openvino", "int8")]
+    assert said == ["onnx has no bf16, but fp32, int8: left out"]
+    assert chosen(["onnx", "onnx"], ["fp32", "fp32"])[0] == [("onnx", "fp32")]
     for targets, precisions, words in (
         (["onx"], [], "did you mean 'onnx'"),
-        (["onnx"], ["bf16"], "a precision of onnx"),
-        (["onnx"], ["fp32", "bf16"], "bf16"),
-        (["onnx"], ["int4"], "int4"),
+        (["openvino", "rooter"], ["bf16"], "did you mean 'router'"),
+        (["onnx"], ["bf16"], "onnx has no bf16, but fp32, int8"),
+        (["router", "onnx"], ["bf16"], "router has no bf16, but fp32; onnx has no bf16"),
+        (["onnx"], ["fp32", "int4"], "unknown precision 'int4'"),
+        ([], [], "no target"),
     ):
         with pytest.raises(ConfigError, match=words):
-            choose_forms(targets, precisions)
+            chosen(targets, precisions)
 
 
 @pytest.fixture
