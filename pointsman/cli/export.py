@@ -81,10 +81,12 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             proof = outcome.proofs[head]
             verdict = "blessed" if outcome.blessed else "forced" if outcome.kept else "not kept"
             pair = (proof.before, proof.after)
-            without = "no labels" if math.isfinite(proof.logit_error) else "no numbers"
-            headline = " > ".join(without if v is None else f"{v:.4f}" for v in pair)
+            without = "no validation data" if math.isfinite(proof.logit_error) else "no numbers"
+            known = [f"{value:.4f}" for value in pair if value is not None]
+            headline = " > ".join(known) or without
             error = f"{proof.logit_error:.1e}"
             rows.append((outcome.name, verdict, headline, f"{proof.agreement:.2%}", error))
         header = ("export", "verdict", "headline", "agreement", "logit error")
-        title = f"{head}: {outcomes[0].proofs[head].rows:,} rows, torch > export"
+        proof = outcomes[0].proofs[head]
+        title = f"{head}: {proof.rows:,} rows ({proof.data}), torch > export"
         show_table(title, header, rows)

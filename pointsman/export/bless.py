@@ -19,6 +19,9 @@ LEAST_AGREEMENT = 0.99  # of the decisions at the operating point
 MOST_ERROR = 1e-4  # of the logits of an export in fp32
 ROUNDING = 1e-9  # 0.9 - 0.895 is a little more than half a point
 
+VALIDATION = "validation split"
+UNLABELLED = "golden texts, no validation data"
+
 Score = Callable[[Sequence[Example], Sequence[Prediction]], float]
 
 
@@ -56,6 +59,7 @@ class Proof:
 
     Attributes:
         rows: How many rows it answered.
+        data: What they are: `VALIDATION`, or `UNLABELLED`.
         agreement: Share of its decisions that are torch's, see `agreement`; none where its logits
             are no numbers.
         logit_error: Largest difference of a logit; infinite if one of them is no number.
@@ -65,6 +69,7 @@ class Proof:
     """
 
     rows: int
+    data: str
     agreement: float
     logit_error: float
     before: float | None
@@ -75,6 +80,7 @@ class Proof:
         """Return the JSON form."""
         figures: dict[str, Any] = {
             "rows": self.rows,
+            "data": self.data,
             "agreement": self.agreement,
             # JSON has no infinity
             "logit_error": self.logit_error if math.isfinite(self.logit_error) else None,
@@ -130,6 +136,7 @@ def prove(reference: Reference, candidates: Sequence[Predictor], precision: str)
     whole = len(known) == len(proofs)
     return Proof(
         rows=proofs[0].rows,
+        data=proofs[0].data,
         agreement=min(proof.agreement for proof in proofs),
         logit_error=max(proof.logit_error for proof in proofs),
         before=proofs[0].before if whole else None,
@@ -142,8 +149,9 @@ def _prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
     """Prove one way: in fp32 logits have to agree, in any other precision to be numbers."""
     readings = candidate.read([example.text for example in reference.examples])
     error = logit_error(reference.readings, readings)
+    data = VALIDATION if reference.score is not None else UNLABELLED
     if not math.isfinite(error):  # what would be decided on no numbers could agree by chance
-        return Proof(len(readings), 0.0, error, None, None, blessed=False)
+        return Proof(len(readings), data, 0.0, error, None, None, blessed=False)
     predictions = candidate.decide(readings)
     agreed = agreement(reference.predictions, predictions)
     before = after = None
@@ -154,7 +162,7 @@ def _prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
         blessed = blessed and before - after <= MOST_LOST + ROUNDING
     elif precision != "fp32":
         blessed = False  # figures alone can bless a precision that moves the logits
-    return Proof(len(readings), agreed, error, before, after, blessed)
+    return Proof(len(readings), data, agreed, error, before, after, blessed)
 
 
 def agreement(first: Sequence[Prediction], second: Sequence[Prediction]) -> float:
