@@ -107,7 +107,8 @@ def _own_meta(head: BundleMeta, shared: SharedMeta) -> BundleMeta:
     return head.model_copy(
         update={
             "provenance": {**shared.provenance, **head.provenance},
-            "recipe": shared.recipe,
+            # of a trunk each head was trained by a recipe of its own
+            "recipe": {**shared.recipe, **head.recipe},
             "files": shared.files,
         }
     )

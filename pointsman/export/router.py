@@ -25,7 +25,14 @@ from pointsman.export.heads import Head, Weights, read_heads
 from pointsman.export.reading import LORA
 from pointsman.export.router_config import FRAGMENT, Entry, render_fragment, threshold_of
 from pointsman.export.router_refusals import flat_keys, refuse
-from pointsman.export.slots import CLASSES, SEQUENCE_LENGTH, SLOTS, Slot, directory_name
+from pointsman.export.slots import (
+    CLASSES,
+    ELSEWHERE,
+    SEQUENCE_LENGTH,
+    SLOTS,
+    Slot,
+    directory_name,
+)
 from pointsman.models.adapters import LoraOptions
 from pointsman.models.backbones import find_family
 
@@ -146,7 +153,7 @@ def _write(head: Head, place: Path) -> Exported:
         write_json(temporary / LORA, lora_config(head.meta, str(head.config["model_type"])))
         write_json(temporary / PROVENANCE, provenance(head))
         report = check_model(temporary, name=place.name)
-        refuse_broken(head.name, report, "use ONNX (`--to onnx`) or the remote contract instead")
+        refuse_broken(head.name, report, ELSEWHERE)
     return Exported(place, report, (*report.notes, *notes_of(head.meta)))
 
 

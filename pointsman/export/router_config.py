@@ -13,6 +13,7 @@ from pointsman.export.slots import SEQUENCE_LENGTH, SLOTS
 
 FRAGMENT = "router-config.yaml"
 LEAST = 0.001  # for 0, which the router does not take; the likeliest label is always above it
+LIKELIER = 0.5  # a probability below it may not be that of the likeliest label
 HEADER = f"""\
 # Settings for vllm-project/semantic-router, made by `pointsman export --to {{target}}`.
 # Copy the directories beside this file into its models/, and these keys into its configuration. The
@@ -65,6 +66,11 @@ def threshold_of(meta: BundleMeta) -> Threshold:
             lost = "; the least of its types', since the router has one for all of them"
     elif spec.positive is not None:
         value = meta.thresholds.get(spec.positive, 0.5)
+        if value < LIKELIER:
+            lost = (
+                f"; what lies between it and {LIKELIER} the bundle flags, and a router that goes "
+                "by the likeliest label does not"
+            )
     else:
         value, lost = meta.abstain_below, "; below it the router takes no domain"
     value = _usable(value)

@@ -94,7 +94,7 @@ SLOTS = {
 POSITIVE = "jailbreak"  # the only name under which the router knows an attack
 RESERVED = "classification_error"  # what the router itself answers when it could not classify
 
-ELSEWHERE = "use ONNX (`--to onnx`) or the remote contract (POST /classify) instead"
+ELSEWHERE = "use ONNX (`--to router-onnx`) or the remote contract (POST /classify) instead"
 CLASSES = {"modernbert": "ModernBert", "bert": "Bert", "deberta-v2": "DebertaV2"}
 
 # The word in a directory's name that tells its architecture; the first that is found counts.
