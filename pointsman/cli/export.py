@@ -51,13 +51,8 @@ def export_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_names
     from pointsman.core.errors import ConfigError
-    from pointsman.pipeline.export import (
-        OUTSIDE,
-        choose_forms,
-        directory_beside,
-        export_bundle,
-        refuse_unblessed,
-    )
+    from pointsman.pipeline.export import export_bundle, refuse_unblessed
+    from pointsman.pipeline.forms import OUTSIDE, choose_forms, directory_beside
 
     forms = choose_forms(parse_names(to), parse_names(precision), say)
     inside = [(target, found) for target, found in forms if target not in OUTSIDE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,6 @@ from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import BundleMeta, SharedMeta
 from pointsman.bundle.network_config import pad_id_of
 from pointsman.bundle.update import refresh_card
-from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, DataError, ExportError
 from pointsman.core.files import read_json
 from pointsman.core.types import Example, Prediction
@@ -44,22 +42,12 @@ from pointsman.export.onnx import MODEL as ONNX_MODEL
 from pointsman.export.onnx import OPSET, write_head_graphs, write_onnx
 from pointsman.export.openvino import write_openvino, write_openvino_int8
 from pointsman.export.quantise import Search, parts_of, search, write_onnx_int8
-from pointsman.export.router import export_router
-from pointsman.export.router_onnx import export_router_onnx
 from pointsman.runtime.backend import Backend, load_backend, open_export
 from pointsman.runtime.predictor import Predictor
 from pointsman.tasks.spec import TaskSpec
 
 Say = Callable[[str], None]
 
-# target -> precisions, the one that is made unasked first
-TARGETS = {
-    "onnx": ("fp32", "int8"),
-    "openvino": ("bf16", "fp32", "int8"),
-    "router": ("fp32",),
-    "router-onnx": ("fp32",),
-}
-OUTSIDE = {"router": export_router, "router-onnx": export_router_onnx}  # what bundles do not hold
 STORED = {
     ("onnx", "fp32"): "weights and arithmetic in fp32",
     ("onnx", "int8"): "weights in int8, activations quantised as they come, the rest in fp32",
@@ -67,7 +55,6 @@ STORED = {
     ("openvino", "bf16"): "weights in fp32, arithmetic in bf16 by a hint, where the CPU has it",
     ("openvino", "int8"): "products of weights and activations in int8, the rest in bf16 by a hint",
 }
-ROUTER = "router"  # name of the directory that they go to unasked
 CALIBRATION_ROWS = 300  # to choose the ranges of activations by
 ROUGH_ROWS = 32  # the same, to rank parts by
 SEARCH_ROWS = 100  # for the search's verdict; none of them is a calibration row
@@ -135,49 +122,6 @@ def heads_of(meta: BundleMeta | SharedMeta) -> Mapping[str, BundleMeta]:
     return meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
 
 
-def choose_forms(
-    targets: Sequence[str], precisions: Sequence[str], say: Say
-) -> list[tuple[str, str]]:
-    """Return the pairs of target and precision that were asked for.
-
-    Args:
-        targets: Of `TARGETS`.
-        precisions: Each target takes those that it has; its own default when none are given.
-        say: Is told which targets lack one.
-
-    Raises:
-        ConfigError: If a target or precision is not known, or no target has any of the precisions.
-    """
-    known = tuple({precision: None for each in TARGETS.values() for precision in each})
-    for name, what, names in (
-        *((target, "target", tuple(TARGETS)) for target in targets),
-        *((precision, "precision", known) for precision in precisions),
-    ):
-        if name not in names:
-            raise ConfigError(f"unknown {what} {name!r}", fix=suggest(name, names))
-    forms: list[tuple[str, str]] = []
-    lacking = []
-    for target in dict.fromkeys(targets):
-        own = TARGETS[target]
-        forms += [(target, p) for p in own if p in (precisions or own[:1])]
-        without = [precision for precision in precisions if precision not in own]
-        if without:
-            lacking.append(f"{target} has no {' and no '.join(without)}, but {', '.join(own)}")
-    if not forms:
-        raise ConfigError(
-            "a target, and a precision that it has", got="; ".join(lacking) or "no target"
-        )
-    for line in lacking:
-        say(f"{line}: left out")
-    return forms
-
-
-def directory_beside(bundles: Sequence[Path]) -> Path:
-    """Return where what bundles do not hold goes unasked: `router`, beside or above all of them."""
-    inside = [bundle.resolve().parent for bundle in bundles]
-    return Path(os.path.commonpath(inside)) / ROUTER
-
-
 def export_bundle(
     path: Path,
     forms: Sequence[tuple[str, str]],
@@ -191,7 +135,7 @@ def export_bundle(
     Args:
         path: The bundle.
         forms: Pairs of target and precision, of those targets that go into bundles; see
-            `choose_forms`.
+            `pointsman.pipeline.forms.choose_forms`.
         data: Prepared data of its heads; without any, what lies beside the bundle is taken.
         force: Keep what is not blessed, stamped as such.
         say: Takes a line of news.

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from pointsman.cli.main import app
 from pointsman.core.errors import ConfigError, ExportError
-from pointsman.pipeline.export import OUTSIDE
+from pointsman.pipeline.forms import OUTSIDE
 
 
 def run(*words):

@@ -13,7 +13,7 @@ from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError, PointsmanError
 from pointsman.pipeline import export as pipeline
 from pointsman.pipeline.calibrate import write_calibrated
-from pointsman.pipeline.export import choose_forms
+from pointsman.pipeline.forms import choose_forms
 from pointsman.runtime import backend as backends
 from pointsman.tasks.catalogue import load_task
 from tests.cli.conftest import pointsman  # noqa: F401
