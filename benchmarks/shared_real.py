@@ -23,8 +23,9 @@ from pointsman.core.config import apply_overrides
 from pointsman.core.files import write_json
 from pointsman.data.prepare import load_prepared
 from pointsman.data.prepared import is_prepared
+from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import find_backbone
-from pointsman.pipeline.calibrate import calibrate, rule_for
+from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.evaluate import evaluate
 from pointsman.pipeline.gate import Consent
 from pointsman.pipeline.shared import SharedRequest, train_shared
@@ -77,6 +78,7 @@ def report(bundle: Path, parts: list[TrainRequest], form: str, seconds: float) -
         rule = rule_for(spec, None)
         predictor = load_head(bundle, spec.name, backend="torch")
         meta = calibrate(predictor, part.data.validation, rule, data="validation")
+        write_calibrated(bundle, meta)
         predictor = predictor.with_meta(meta)
         start = time.perf_counter()
         figures = evaluate(predictor, part.data.test, slices=part.data.slices).figures
@@ -90,6 +92,7 @@ def report(bundle: Path, parts: list[TrainRequest], form: str, seconds: float) -
             "evaluate_seconds": round(time.perf_counter() - start, 1), **scalars,
         }  # fmt: skip
         print(json.dumps(line), flush=True)
+    ensure_golden(bundle)
     print(json.dumps({"form": form, "task": "all", "ms_128_tokens": latency(bundle)}), flush=True)
 
 

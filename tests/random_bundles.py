@@ -122,6 +122,24 @@ def export_onnx(path: Path) -> ExportEntry:
     return add_export(path, entry)
 
 
+def spoil_graph(file: Path, output: str, shift: float = 0.01) -> None:
+    """Move one output of an ONNX graph, as a graph that was translated wrongly would have it."""
+    import numpy as np
+    import onnx
+
+    model = onnx.load(file, load_external_data=False)
+    for node in model.graph.node:
+        for number, name in enumerate(node.output):
+            if name == output:
+                node.output[number] = f"{output}_before"
+    model.graph.initializer.append(
+        onnx.numpy_helper.from_array(np.asarray([shift], dtype=np.float32), f"{output}_shift")
+    )
+    moved = onnx.helper.make_node("Add", [f"{output}_before", f"{output}_shift"], [output])
+    model.graph.node.append(moved)
+    onnx.save(model, file)
+
+
 EXPORTED = (
     ("bert", "jailbreak"),
     ("roberta", "category"),

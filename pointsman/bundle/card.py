@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pointsman.bundle.doubts import doubts
+from pointsman.bundle.exports import ExportEntry, hash_operating_point
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 
 
-def write_card(meta: BundleMeta) -> str:
-    """Return the README.md of a bundle as Markdown."""
+def write_card(meta: BundleMeta, exports: Sequence[ExportEntry] = ()) -> str:
+    """Return the README.md of a bundle, with the exports that it holds, as Markdown."""
     backbone = meta.provenance.get("backbone", {})
     parts = [
         _front_matter(meta, backbone),
@@ -20,13 +22,14 @@ def write_card(meta: BundleMeta) -> str:
         _cost(meta.cost) if meta.cost else "",
         _sources(meta.provenance.get("data", {})),
         _audit(meta.provenance),
+        _exports(meta, exports),
         _use(),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def write_shared_card(meta: SharedMeta) -> str:
-    """Return the README.md of a shared bundle as Markdown."""
+def write_shared_card(meta: SharedMeta, exports: Sequence[ExportEntry] = ()) -> str:
+    """Return the README.md of a shared bundle, with the exports that it holds, as Markdown."""
     backbone = meta.provenance.get("backbone", {})
     parts = [
         f"---\nlibrary_name: pointsman\nbase_model: {backbone.get('origin', 'unknown')}\n"
@@ -44,7 +47,7 @@ def write_shared_card(meta: SharedMeta) -> str:
         )
         parts.append(f"# {name}: {head.task.title}\n\n{head.task.question}\n")
         parts += [_deeper(text) for text in (*own, _audit(head.provenance))]
-    parts.append(_use_shared(meta))
+    parts += [_exports(meta, exports), _use_shared(meta)]
     return "\n".join(part for part in parts if part)
 
 
@@ -180,6 +183,48 @@ def _audit(provenance: dict[str, Any]) -> str:
         lines.append(f"**Trained on non-commercial or unlicensed sources:** {named}.\n")
     lines += [f"- {finding}" for finding in audit["findings"]]
     return "## Data audit\n\n" + ("\n".join(lines) or "Nothing found.") + "\n"
+
+
+def _exports(meta: BundleMeta | SharedMeta, exports: Sequence[ExportEntry]) -> str:
+    """Return what each export was proven to do, head by head, and on what."""
+    if not exports:
+        return ""
+    heads = tuple(meta.heads) if isinstance(meta, SharedMeta) else (meta.task.name,)
+    point = hash_operating_point(meta)
+    rows = "\n".join(
+        f"| {entry.name} | {head} | {_verdict(entry, point)} | {_proof(entry, head)} |"
+        for entry in exports
+        for head in heads
+    )
+    return (
+        "## Exports\n\n| form | head | verdict | proven on | headline, torch and export "
+        "| same decisions | largest difference of a logit |\n"
+        f"| --- | --- | --- | --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
+def _verdict(entry: ExportEntry, point: str) -> str:
+    if not entry.blessed:
+        return "forced, not blessed"
+    return "blessed" if entry.is_blessed_at(point) else "blessed at other thresholds"
+
+
+def _proof(entry: ExportEntry, head: str) -> str:
+    """Return the cells of one head's proof; what an older version did not write is a dash."""
+    figures = entry.figures.get(head, {})
+    headline = figures.get("headline")
+    pair = f"{headline['torch']:.4f}, {headline['export']:.4f}" if headline else "-"
+    rows = f"{figures['rows']:,} rows" if "rows" in figures else "-"
+    data = f" ({figures['data']})" if "data" in figures else ""
+    same, error = figures.get("agreement"), figures.get("logit_error")
+    return " | ".join(
+        (
+            f"{rows}{data}",
+            pair,
+            "-" if same is None else f"{same:.2%}",
+            "-" if error is None else f"{error:.1e}",
+        )
+    )
 
 
 def _origin(source: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pointsman.cli.console import show_table
+from pointsman.cli.predictors import HEAD_HELP, load_predictors
 
 if TYPE_CHECKING:
     from pointsman.core.types import Prediction
@@ -29,25 +30,22 @@ def classify_cli(
         False, "--no-postprocess", help="Give spans as the model found them, not corrected."
     ),
     turns: str = typer.Option("last-user", help="Of chat messages: last-user, user or all."),
+    heads: list[str] = typer.Option([], "--head", help=HEAD_HELP),
     backend: str = typer.Option("auto", help="What computes, as in onnxruntime or openvino-bf16."),
 ) -> None:
     """Classify a text, or stdin: a JSON request, or in each line a text or JSON.
 
     A blank line gets an empty answer. With --mask, stdin that is not a request is one text.
     """
-    from pointsman.bundle.layout import find_bundles
     from pointsman.core.errors import ConfigError
-    from pointsman.runtime.predictor import load
 
     if mask and as_json:
         raise ConfigError("--mask or --json", got="both")
     paths, lines = _split_arguments(bundles, turns, whole=mask)
     texts = [text for text in lines if text is not None]
     answers, levels = [], set()
-    for path in find_bundles(paths):
-        for level, predictions in _answers(
-            load(path, backend=backend, postprocess=not no_postprocess), texts
-        ):
+    for predictor in load_predictors(paths, heads, backend=backend, postprocess=not no_postprocess):
+        for level, predictions in _answers(predictor, texts):
             levels.add(level)
             answers.append(iter(predictions))
     for text in lines:

@@ -29,6 +29,11 @@ def parse_pairs(pairs: Sequence[str], *, option: str) -> dict[str, str]:
     return parsed
 
 
+def parse_names(names: str) -> list[str]:
+    """Read names with commas between them."""
+    return [name.strip() for name in names.split(",") if name.strip()]
+
+
 def source_requests(
     names: Sequence[str], *, limit: int | None, columns: dict[str, str], licence: str | None = None
 ) -> list[SourceRequest]:

@@ -8,6 +8,7 @@ from typing import Literal
 import typer
 
 from pointsman.cli.console import say
+from pointsman.cli.predictors import HEAD_HELP, load_predictors
 
 
 def score_cli(
@@ -26,6 +27,7 @@ def score_cli(
     on_bad_row: Literal["stop", "skip"] = typer.Option(
         "stop", help="Stop at a row without a text, or say so in its line and go on."
     ),
+    heads: list[str] = typer.Option([], "--head", help=HEAD_HELP),
     backend: str = typer.Option("auto", help="What computes, as in onnxruntime or openvino-bf16."),
     threads: int | None = typer.Option(None, min=1, help="How many threads compute."),
 ) -> None:
@@ -33,14 +35,12 @@ def score_cli(
 
     Stop it at any moment: the same command goes on where it stopped.
     """
-    from pointsman.bundle.layout import find_bundles
     from pointsman.cli.options import parse_pairs
     from pointsman.core.errors import SourceError
     from pointsman.data.local_files import count_rows
     from pointsman.pipeline.progress import progress_bar
     from pointsman.pipeline.score_request import ScoreRequest, check_request
     from pointsman.pipeline.scoring import score_file
-    from pointsman.runtime.predictor import load
 
     if not file.is_file():
         raise SourceError(f"a file at {file}", got="nothing there")
@@ -48,8 +48,7 @@ def score_cli(
     request = ScoreRequest(file, out, named, tuple(keep), turns, on_bad_row)
     check_request(request)  # before bundles are loaded, which takes longer
     count = count_rows(file)
-    predictors = [load(p, backend=backend, threads=threads) for p in find_bundles(bundles)]
-    say(f"computing with {', '.join(dict.fromkeys(p.backend_name for p in predictors))}")
+    predictors = load_predictors(bundles, heads, backend=backend, threads=threads)
     with progress_bar("scoring", count) as progress:
         scored = score_file(request, predictors, progress=progress)
     bad = f", {scored.bad:,} of them bad: their lines hold an error in place of answers"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pointsman.core.errors import DataError, RowError
+from pointsman.core.errors import DataError, PointsmanError, RowError
 
 BATCH = 128  # rows that are held at a time: each may hold a million characters
 BUFFER = 1 << 16  # bytes that are read at a time
@@ -24,6 +24,7 @@ def read_parquet(
 
     Raises:
         DataError: If it is no Parquet file, or damaged.
+        PointsmanError: If pyarrow is not installed.
     """
     with _opened(path) as file:
         names = [name for name in file.schema_arrow.names if columns is None or name in columns]
@@ -58,8 +59,15 @@ def parquet_columns(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    import pyarrow as pa
-    from pyarrow import parquet
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise PointsmanError(
+            f"{error.name}, to read {path.name}",
+            got="not installed",
+            fix="pip install 'pointsman[parquet]', or write the rows as JSONL",
+        ) from None
 
     try:
         # to buffer ahead is for remote files: it holds every byte that was read until the end

@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, Prediction
+from pointsman.runtime.backend import Backend
 from pointsman.runtime.predictor import Predictor, Reading
 
 MOST_LOST = 0.005  # of a headline metric on validation: half a point
 LEAST_AGREEMENT = 0.99  # of the decisions at the operating point
 MOST_ERROR = 1e-4  # of the logits of an export in fp32
 ROUNDING = 1e-9  # 0.9 - 0.895 is a little more than half a point
+
+VALIDATION = "validation split"
+UNLABELLED = "golden texts, no validation data"
 
 Score = Callable[[Sequence[Example], Sequence[Prediction]], float]
 
@@ -55,6 +59,7 @@ class Proof:
 
     Attributes:
         rows: How many rows it answered.
+        data: What they are: `VALIDATION`, or `UNLABELLED`.
         agreement: Share of its decisions that are torch's, see `agreement`; none where its logits
             are no numbers.
         logit_error: Largest difference of a logit; infinite if one of them is no number.
@@ -64,6 +69,7 @@ class Proof:
     """
 
     rows: int
+    data: str
     agreement: float
     logit_error: float
     before: float | None
@@ -74,6 +80,7 @@ class Proof:
         """Return the JSON form."""
         figures: dict[str, Any] = {
             "rows": self.rows,
+            "data": self.data,
             "agreement": self.agreement,
             # JSON has no infinity
             "logit_error": self.logit_error if math.isfinite(self.logit_error) else None,
@@ -84,19 +91,67 @@ class Proof:
         return figures
 
 
-def prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
-    """Let an export answer what torch answered, and say whether it may take its place.
+class AllAtOnce:
+    """A backend that computes all of its heads whichever is asked for.
+
+    Args:
+        backend: What computes them.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.name = backend.name
+        self.heads = backend.heads
+        self.digest = backend.digest
+        self._backend = backend
+
+    def run(
+        self, batch: Sequence[Sequence[int]], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of heads; see `pointsman.runtime.backend.Backend`."""
+        found = self._backend.run(batch, self.heads)
+        return {head: found[head] for head in heads}
+
+
+def ways_to_ask(backend: Backend) -> list[Backend]:
+    """Return an export as each of its heads is answered by it: by itself, and among all.
+
+    Both ways may go through graphs of their own, so both have to be proven.
+    """
+    return [backend, AllAtOnce(backend)] if len(backend.heads) > 1 else [backend]
+
+
+def prove(reference: Reference, candidates: Sequence[Predictor], precision: str) -> Proof:
+    """Let an export answer what torch answered, in every way that it is asked.
 
     Args:
         reference: What torch said of the rows.
-        candidate: The same head, computed by the export.
-        precision: What the export computes in. In fp32 the logits themselves have to agree; in any
-            other they have to be numbers.
+        candidates: The same head, computed by the export; once for each of `ways_to_ask`.
+        precision: What the export computes in.
+
+    Returns:
+        What it did: of several ways the worst of each figure, and blessed only if all are.
     """
+    proofs = [_prove(reference, candidate, precision) for candidate in candidates]
+    known = [p.after for p in proofs if p.after is not None]
+    whole = len(known) == len(proofs)
+    return Proof(
+        rows=proofs[0].rows,
+        data=proofs[0].data,
+        agreement=min(proof.agreement for proof in proofs),
+        logit_error=max(proof.logit_error for proof in proofs),
+        before=proofs[0].before if whole else None,
+        after=min(known) if whole else None,
+        blessed=all(proof.blessed for proof in proofs),
+    )
+
+
+def _prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
+    """Prove one way: in fp32 logits have to agree, in any other precision to be numbers."""
     readings = candidate.read([example.text for example in reference.examples])
     error = logit_error(reference.readings, readings)
+    data = VALIDATION if reference.score is not None else UNLABELLED
     if not math.isfinite(error):  # what would be decided on no numbers could agree by chance
-        return Proof(len(readings), 0.0, error, None, None, blessed=False)
+        return Proof(len(readings), data, 0.0, error, None, None, blessed=False)
     predictions = candidate.decide(readings)
     agreed = agreement(reference.predictions, predictions)
     before = after = None
@@ -107,7 +162,7 @@ def prove(reference: Reference, candidate: Predictor, precision: str) -> Proof:
         blessed = blessed and before - after <= MOST_LOST + ROUNDING
     elif precision != "fp32":
         blessed = False  # figures alone can bless a precision that moves the logits
-    return Proof(len(readings), agreed, error, before, after, blessed)
+    return Proof(len(readings), data, agreed, error, before, after, blessed)
 
 
 def agreement(first: Sequence[Prediction], second: Sequence[Prediction]) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 Status = Literal["pass", "fail", "not applicable"]
 Read = TypeVar("Read")
+LONGEST = 300  # characters of what was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +22,23 @@ class Outcome:
 
 def passed(found: str) -> Outcome:
     """Return the outcome of a clause that holds."""
-    return Outcome("pass", found)
+    return Outcome("pass", _tellable(found))
 
 
 def failed(found: str) -> Outcome:
     """Return the outcome of a clause that is broken."""
-    return Outcome("fail", found)
+    return Outcome("fail", _tellable(found))
 
 
 def unneeded(why: str) -> Outcome:
     """Return the outcome of a clause that says nothing here."""
-    return Outcome("not applicable", why)
+    return Outcome("not applicable", _tellable(why))
+
+
+def _tellable(found: str) -> str:
+    """Return what was found in a foreign file as a line that any terminal can show."""
+    short = found if len(found) <= LONGEST else f"{found[:LONGEST]}..."
+    return short.encode("utf-8", "backslashreplace").decode()  # JSON may hold half a character
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from typing import Any
 
 from pointsman.bundle.layout import CONFIG, TOKENIZER, WEIGHTS
 from pointsman.export.clauses import Clause, Outcome, failed, names, passed, unneeded
-from pointsman.export.reading import SIZES, ModelDirectory, is_count, is_number, needing
+from pointsman.export.reading import (
+    MOST_LAYERS,
+    SIZES,
+    ModelDirectory,
+    is_count,
+    is_number,
+    needing,
+)
 from pointsman.export.slots import (
     CLASSES,
     ELSEWHERE,
@@ -31,9 +38,11 @@ def _tokenizer_file(directory: ModelDirectory) -> Outcome:
     if directory.tokenizer is None:
         return failed(directory.faults[TOKENIZER])
     model = directory.tokenizer.get("model")
-    if not isinstance(model, dict) or "vocab" not in model:
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    # an object of ids; a list of pairs where pieces have scores (Unigram)
+    if not isinstance(vocabulary, dict | list) or not vocabulary:
         return failed("no vocabulary in it: not the file of a fast tokenizer")
-    return passed(f"a fast tokenizer with {len(model['vocab']):,} tokens")
+    return passed(f"a fast tokenizer with {len(vocabulary):,} tokens")
 
 
 def _weights_file(directory: ModelDirectory) -> Outcome:
@@ -81,6 +90,8 @@ def _sizes(directory: ModelDirectory) -> Outcome:
     wrong = [name for name in SIZES if not is_count(config.get(name))]
     if wrong:
         return failed(f"missing, or no whole number above zero: {names(wrong)}")
+    if directory.sizes is None:
+        return failed(f"num_hidden_layers {config['num_hidden_layers']}, over {MOST_LAYERS:,}")
     return passed(f"hidden_size {config['hidden_size']}, {config['num_hidden_layers']} layers")
 
 
@@ -178,15 +189,17 @@ def _rope(directory: ModelDirectory) -> Outcome:
         return failed(
             f"missing: {names(wrong)}; the loader fills a missing local theta with the global one"
         )
-    nested = config.get("rope_parameters") or {}
+    nested = config.get("rope_parameters")
     for name, kind in NESTED.items():
-        inner = nested.get(kind) or {}
+        inner = nested.get(kind) if isinstance(nested, dict) else nested
+        if inner is None:
+            continue
+        if not isinstance(inner, dict):
+            return failed(f"rope_parameters of {kind} that are no object")
         if inner.get("rope_type", "default") != "default":
             return failed(f"rope_type {inner['rope_type']!r} of {kind}, which no flat key can say")
         if inner.get("rope_theta", config[name]) != config[name]:
-            return failed(
-                f"{name} {config[name]:g}, and {inner['rope_theta']:g} in rope_parameters"
-            )
+            return failed(f"{name} {config[name]:g}, and {inner['rope_theta']} in rope_parameters")
     return passed(f"global {config['global_rope_theta']:g}, local {config['local_rope_theta']:g}")
 
 

@@ -70,10 +70,16 @@ def check_model(path: Path, *, name: str | None = None) -> Report:
     return replace(report, name=read.name, notes=_notes(read))
 
 
+def check_graph(path: Path, *, name: str | None = None) -> Report:
+    """Check one directory of a graph; arguments as in `check_model`."""
+    report = judge(path, GRAPH, ONNX_CLAUSES, read_graph(path))
+    return replace(report, name=name or path.name)
+
+
 def _check(path: Path, contract: str) -> Report:
     graph = any((path / place).is_file() for place in PLACES)
     if contract == GRAPH or (graph and not (path / WEIGHTS).is_file()):
-        return judge(path, GRAPH, ONNX_CLAUSES, read_graph(path))
+        return check_graph(path)
     return check_model(path)
 
 
@@ -102,6 +108,9 @@ def _notes(directory: ModelDirectory) -> tuple[str, ...]:
 
 def _complete(parts: tuple[Report, ...]) -> Outcome:
     """Say whether the router would find a whole set in a directory of models by itself."""
+    parts = tuple(part for part in parts if part.contract == MODEL)
+    if not parts:
+        return unneeded("ONNX alone, which is found by no name: its path goes into `model_id`")
     if len(parts) == 1:
         return unneeded(f"{parts[0].name} alone: its path goes into `model_id`")
     found: dict[str, set[str]] = {}

@@ -102,6 +102,17 @@ def add_golden(path: Path) -> BundleMeta | SharedMeta:
     return whole
 
 
+def texts_of(path: Path) -> list[str]:
+    """Return a bundle's golden texts, or the first candidates where it has none.
+
+    Raises:
+        BundleError: If they are damaged.
+    """
+    if GOLDEN not in read_meta(path).files:
+        return golden_texts()[:TEXTS]
+    return [row.text for row in read_golden(path)]
+
+
 def golden_rows(predictor: Predictor | SharedPredictor, count: int = TEXTS) -> list[dict[str, Any]]:
     """Return the JSON form of the first texts whose decisions are steady for every head.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,17 +30,24 @@ class Head:
         config: Its `config.json`.
         directory: Where its tokenizer lies.
         weights: Reads its tensors, by the names that transformers gives them.
+        model: Loads it as transformers has it.
     """
 
     meta: BundleMeta
     config: dict[str, Any]
     directory: Path
     weights: Callable[[], Weights]
+    model: Callable[[], Any]
 
     @property
     def name(self) -> str:
         """Name of its task."""
         return self.meta.task.name
+
+    @property
+    def backbone(self) -> str:
+        """Short name or hub id of its backbone; empty where that is not known."""
+        return str(self.meta.provenance.get("backbone", {}).get("name", ""))
 
 
 def read_heads(path: Path) -> list[Head]:
@@ -58,7 +65,12 @@ def read_heads(path: Path) -> list[Head]:
 
         return dict(load_file(path / WEIGHTS))
 
-    return [Head(meta, read_json(path / CONFIG), path, weights)]
+    def model() -> Any:
+        from pointsman.models.network import load_network
+
+        return load_network(path, meta.task)
+
+    return [Head(meta, read_json(path / CONFIG), path, weights, model)]
 
 
 def _shared(path: Path, meta: SharedMeta) -> list[Head]:
@@ -75,16 +87,17 @@ def _shared(path: Path, meta: SharedMeta) -> list[Head]:
                 f"{path}: weights that fit its configuration", got=error, fix="pack it again"
             ) from error
 
-    def weights_of(name: str) -> Callable[[], Weights]:
-        def weights() -> Weights:
-            state = network().task_model(name).state_dict()
-            return {key: tensor.numpy() for key, tensor in state.items()}
+    def model_of(name: str) -> Any:
+        return network().task_model(name)
 
-        return weights
+    def weights_of(name: str) -> Weights:
+        return {key: tensor.numpy() for key, tensor in model_of(name).state_dict().items()}
 
     config = read_json(path / CONFIG)
     return [
-        Head(_own_meta(head, meta), config, path, weights_of(name))
+        Head(
+            _own_meta(head, meta), config, path, partial(weights_of, name), partial(model_of, name)
+        )
         for name, head in meta.heads.items()
     ]
 
@@ -94,7 +107,8 @@ def _own_meta(head: BundleMeta, shared: SharedMeta) -> BundleMeta:
     return head.model_copy(
         update={
             "provenance": {**shared.provenance, **head.provenance},
-            "recipe": shared.recipe,
+            # of a trunk each head was trained by a recipe of its own
+            "recipe": {**shared.recipe, **head.recipe},
             "files": shared.files,
         }
     )

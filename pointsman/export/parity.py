@@ -2,6 +2,7 @@
 
 Each window is computed three times: alone, among others of its text's neighbours, and padded to a
 length that is not its own. In fp32 all three have to match; a lower precision has a tolerance.
+Heads of one network are asked together and each by itself: a runtime may have another graph for it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Outcome:
         backend: Library and precision.
         head: Name of the head.
         tolerance: What was asked of it.
+        by_itself: Whether it was asked without the other heads of its network.
         worst: Largest difference of a logit from the golden one, by the way it was computed.
         within: Share of logits within the tolerance, the least over the ways.
         batching: Largest difference between a window alone and the same among others.
@@ -86,6 +88,7 @@ class Outcome:
     backend: str
     head: str
     tolerance: Tolerance
+    by_itself: bool = False
     worst: dict[str, float] = field(default_factory=dict)
     within: float = 1.0
     batching: float = 0.0
@@ -97,6 +100,11 @@ class Outcome:
     def passed(self) -> bool:
         """Whether nothing failed."""
         return not self.faults
+
+    @property
+    def asked(self) -> str:
+        """The head, and how it was asked, in words."""
+        return f"{self.head} by itself" if self.by_itself else self.head
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -121,7 +129,8 @@ def verify(
         progress: Called with 1 after each runtime.
 
     Returns:
-        One outcome a head of each runtime, the first of them of the tokenizer.
+        One outcome a head of each runtime, the first of them of the tokenizer. Of several heads
+        there is a second one each, by itself.
     """
     windows = encoder.encode([row.text for row in rows])
     outcomes = [_tokenizer(rows, windows)]
@@ -152,38 +161,71 @@ def _replay(
     metas: Mapping[str, BundleMeta],
     windows: Sequence[Sequence[Window]],
 ) -> Iterator[Outcome]:
-    outcomes = {h: Outcome(subject.name, h, TOLERANCES[subject.precision]) for h in metas}
-    try:
-        computed = compute(subject.open(), [w for parts in windows for w in parts], tuple(metas))
-    except PointsmanError as error:
-        for outcome in outcomes.values():
-            outcome.faults.append(f"cannot be used: {error.needed} ({error.got})")
-        yield from outcomes.values()
+    together = tuple(metas)
+    alone = [(head,) for head in metas] if len(metas) > 1 else []
+    flat = [window for parts in windows for window in parts]
+    backend: Backend | None = None
+    for heads in (together, *alone):
+        by_itself = heads != together
+        outcomes = [
+            Outcome(subject.name, head, TOLERANCES[subject.precision], by_itself) for head in heads
+        ]
+        try:
+            backend = subject.open() if backend is None else backend
+            computed = compute(backend, flat, heads, some_alone=by_itself)
+        except PointsmanError as error:
+            for outcome in outcomes:
+                outcome.faults.append(f"cannot be used: {error.needed} ({error.got})")
+        else:
+            for outcome in outcomes:
+                _judge(outcome, rows, metas[outcome.head], windows, computed[outcome.head])
+        yield from outcomes
+        if backend is None:  # one that does not open is said once
+            return
+
+
+def _judge(
+    outcome: Outcome,
+    rows: Sequence[GoldenRow],
+    meta: BundleMeta,
+    windows: Sequence[Sequence[Window]],
+    computed: Mapping[str, Mapping[int, Logits]],
+) -> None:
+    missing = [n for n, row in enumerate(rows, start=1) if outcome.head not in row.heads]
+    if missing:
+        outcome.faults.append(f"no golden answers of this head: {_numbers(missing)}")
         return
-    for head, outcome in outcomes.items():
-        missing = [n for n, row in enumerate(rows, start=1) if head not in row.heads]
-        if missing:
-            outcome.faults.append(f"no golden answers of this head: {_numbers(missing)}")
-            yield outcome
-            continue
-        golden = [row.heads[head] for row in rows]
-        _judge_logits(outcome, golden, windows, computed[head])
-        if outcome.worst and np.isfinite(max(outcome.worst.values())):  # else nothing to decide on
-            _judge_decisions(outcome, metas[head], rows, windows, computed[head][ALONE])
-        yield outcome
+    golden = [row.heads[outcome.head] for row in rows]
+    _judge_logits(outcome, golden, windows, computed)
+    if outcome.worst and np.isfinite(max(outcome.worst.values())):  # else nothing to decide on
+        # the windows that were computed alone, as far as all were
+        _judge_decisions(outcome, meta, rows, windows, {**computed[TOGETHER], **computed[ALONE]})
 
 
 Computed = dict[str, dict[str, dict[int, Logits]]]
 
 
-def compute(backend: Backend, windows: Sequence[Window], heads: tuple[str, ...]) -> Computed:
+def compute(
+    backend: Backend,
+    windows: Sequence[Window],
+    heads: tuple[str, ...],
+    *,
+    some_alone: bool = False,
+) -> Computed:
     """Return the logits of windows by head and by way, each under the window's index.
 
-    Alone and together they are of all windows; padded of some, spread over all lengths.
+    Together they are of all windows; padded of some, spread over all lengths.
+
+    Args:
+        backend: What computes them.
+        windows: The windows.
+        heads: The heads that are asked at once.
+        some_alone: Compute alone only those that are padded: most of the time goes there.
     """
     lengths = [len(window) for window in windows]
+    single = sorted(_spread(lengths)) if some_alone else range(len(windows))
     groups = {
-        ALONE: [[index] for index in range(len(windows))],
+        ALONE: [[index] for index in single],
         TOGETHER: list(batches(lengths)),
         PADDED: list(_beside_longest(lengths)),
     }
@@ -200,12 +242,17 @@ def compute(backend: Backend, windows: Sequence[Window], heads: tuple[str, ...])
 
 def _beside_longest(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Group some windows of all lengths in batches of four, one of which is the longest of all."""
+    *chosen, longest = _spread(lengths)
+    for first in range(0, len(chosen), 3):
+        yield [*chosen[first : first + 3], longest]
+
+
+def _spread(lengths: Sequence[int]) -> list[int]:
+    """Return some windows of all lengths by their indices, the longest of all last."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index])
     longest = order.pop()
     step = max(1, len(order) // PADDED_WINDOWS)
-    chosen = order[::step]
-    for first in range(0, len(chosen), 3):
-        yield [*chosen[first : first + 3], longest]
+    return [*order[::step], longest]
 
 
 def _judge_logits(
@@ -240,6 +287,7 @@ def _judge_batching(outcome: Outcome, computed: Mapping[str, Mapping[int, Logits
         np.abs(computed[ALONE][index].astype(np.float64) - logits).reshape(-1)
         for way in (TOGETHER, PADDED)
         for index, logits in computed[way].items()
+        if index in computed[ALONE]
     ]
     apart = np.nan_to_num(np.concatenate(pairs), nan=np.inf)
     outcome.batching = float(apart.max())
@@ -256,7 +304,7 @@ def _judge_decisions(
     meta: BundleMeta,
     rows: Sequence[GoldenRow],
     windows: Sequence[Sequence[Window]],
-    alone: Mapping[int, Logits],
+    computed: Mapping[int, Logits],
 ) -> None:
     exact = outcome.tolerance.decisions == 1.0
     equal: list[NDArray[np.bool_]] = []
@@ -264,7 +312,7 @@ def _judge_decisions(
     first = 0
     for number, (row, parts) in enumerate(zip(rows, windows, strict=True), start=1):
         golden = row.heads[outcome.head]
-        logits = [alone[first + offset] for offset in range(len(parts))]
+        logits = [computed[first + offset] for offset in range(len(parts))]
         first += len(parts)
         answer = to_prediction(meta, row.text, parts, logits)
         same = decision(answer) == _golden_decision(golden)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 from pointsman.bundle.layout import CONFIG, TOKENIZER, WEIGHTS
 from pointsman.export.clauses import Outcome, unneeded
 from pointsman.export.slots import SLOTS, Slot
-from pointsman.export.tensors import Tensor, read_tensors
+from pointsman.export.tensors import Tensor, parse_json, read_tensors
 
 LORA = "lora_config.json"
 SIZES = (
@@ -23,6 +23,9 @@ SIZES = (
     "vocab_size",
     "max_position_embeddings",
 )
+
+
+MOST_LAYERS = 1000  # each is looked for by its name; the deepest encoders have under a hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +69,8 @@ class ModelDirectory:
     def sizes(self) -> dict[str, int] | None:
         """The sizes of its configuration, where all of them are there and make sense."""
         found = {name: (self.config or {}).get(name) for name in SIZES}
-        if not all(is_count(value) for value in found.values()):
-            return None
-        return {name: int(value) for name, value in found.items() if value is not None}
+        sizes = {name: value for name, value in found.items() if is_size(value, name)}
+        return sizes if len(sizes) == len(found) else None
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -99,9 +101,19 @@ def is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def is_size(value: Any, name: str) -> TypeGuard[int]:
+    """Say whether a value can be one of `SIZES`."""
+    return is_count(value) and (name != "num_hidden_layers" or value <= MOST_LAYERS)
+
+
 def is_number(value: Any) -> TypeGuard[float]:
-    """Say whether a value is a number above zero, and no truth value."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    """Say whether a value is a finite number above zero, and no truth value."""
+    # an int may be too large for a float, which it cannot be printed without
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 < value <= sys.float_info.max
+    )
 
 
 def in_order(found: Any) -> tuple[str, ...] | None:
@@ -141,7 +153,7 @@ def _object(path: Path, faults: dict[str, str]) -> dict[str, Any] | None:
         faults[path.name] = "missing"
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         faults[path.name] = f"not readable as JSON: {type(error).__name__}"
         return None

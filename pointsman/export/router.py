@@ -25,7 +25,14 @@ from pointsman.export.heads import Head, Weights, read_heads
 from pointsman.export.reading import LORA
 from pointsman.export.router_config import FRAGMENT, Entry, render_fragment, threshold_of
 from pointsman.export.router_refusals import flat_keys, refuse
-from pointsman.export.slots import CLASSES, SEQUENCE_LENGTH, SLOTS, Slot, directory_name
+from pointsman.export.slots import (
+    CLASSES,
+    ELSEWHERE,
+    SEQUENCE_LENGTH,
+    SLOTS,
+    Slot,
+    directory_name,
+)
 from pointsman.models.adapters import LoraOptions
 from pointsman.models.backbones import find_family
 
@@ -45,6 +52,12 @@ class Exported:
     report: Report
     notes: tuple[str, ...]
 
+    def tell(self, say: Say) -> None:
+        """Say that it was written, and its notes."""
+        say(f"{self.path}: meets the static contract")
+        for note in self.notes:
+            say(f"  {note}")
+
 
 def export_router(paths: Sequence[Path], out: Path, *, say: Say) -> list[Exported]:
     """Write the directories of bundles for a semantic router, and a piece of its configuration.
@@ -62,21 +75,28 @@ def export_router(paths: Sequence[Path], out: Path, *, say: Say) -> list[Exporte
     heads = [head for path in paths for head in _with_slot(path, say)]
     _refuse(heads)
     places = {head.name: out / _directory(head) for head in heads}
-    for place in places.values():
+    check_places(places.values())
+    done = [_write(head, places[head.name]) for head in heads]
+    entries = [Entry.of(head.meta, places[head.name].name) for head in heads]
+    write_text(out / FRAGMENT, render_fragment(entries))
+    for exported in done:
+        exported.tell(say)
+    return done
+
+
+def check_places(places: Iterable[Path]) -> None:
+    """Refuse to replace what no export made.
+
+    Raises:
+        ConfigError: If such a thing stands at one of the places.
+    """
+    for place in places:
         if place.exists() and not (place / PROVENANCE).is_file():
             raise ConfigError(
                 f"{place}: a place for an exported model",
                 got="something else",
                 fix="move it, or choose another directory with -o",
             )
-    done = [_write(head, places[head.name]) for head in heads]
-    entries = [Entry.of(head.meta, places[head.name].name) for head in heads]
-    write_text(out / FRAGMENT, render_fragment(entries))
-    for exported in done:
-        say(f"{exported.path}: meets the static contract")
-        for note in exported.notes:
-            say(f"  {note}")
-    return done
 
 
 def _with_slot(path: Path, say: Say) -> Iterable[Head]:
@@ -97,18 +117,25 @@ def _refuse(heads: Sequence[Head]) -> None:
             "classifiers that a semantic router can load as model directories",
             got="; ".join(said) or "none",
         )
-    if len(reasons) != len(heads):
-        named = [head.name for head in heads]
+    refuse_twice(heads)
+
+
+def refuse_twice(heads: Sequence[Head]) -> None:
+    """Refuse several classifiers of one task.
+
+    Raises:
+        ExportError: With the tasks.
+    """
+    named = [head.name for head in heads]
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice:
         raise ExportError(
-            "one bundle for each of the router's slots",
-            got=", ".join(sorted({name for name in named if named.count(name) > 1})) + " twice",
-            fix="name one bundle a task",
+            "one bundle a task", got=f"{', '.join(twice)} twice", fix="name one bundle a task"
         )
 
 
 def _directory(head: Head) -> str:
-    backbone = head.meta.provenance.get("backbone", {}).get("name", "")
-    return directory_name(SLOTS[head.name], str(head.config["model_type"]), str(backbone))
+    return directory_name(SLOTS[head.name], str(head.config["model_type"]), head.backbone)
 
 
 def _write(head: Head, place: Path) -> Exported:
@@ -124,16 +151,25 @@ def _write(head: Head, place: Path) -> Exported:
         shutil.copyfile(head.directory / TOKENIZER, temporary / TOKENIZER)
         write_json(temporary / slot.mapping, mapping(slot, head.meta.labels))
         write_json(temporary / LORA, lora_config(head.meta, str(head.config["model_type"])))
-        write_json(temporary / PROVENANCE, _provenance(head))
+        write_json(temporary / PROVENANCE, provenance(head))
         report = check_model(temporary, name=place.name)
-        if not report.holds:
-            broken = {v.id: v.found for v in report.verdicts if v.status == "fail"}
-            raise ExportError(
-                f"{head.name}: a directory that meets the router's static contract",
-                got="; ".join(f"{id} fails: {found}" for id, found in broken.items()),
-                fix="use ONNX (`--to onnx`) or the remote contract instead",
-            )
-    return Exported(place, report, (*report.notes, *_notes(head.meta)))
+        refuse_broken(head.name, report, ELSEWHERE)
+    return Exported(place, report, (*report.notes, *notes_of(head.meta)))
+
+
+def refuse_broken(name: str, report: Report, fix: str) -> None:
+    """Refuse a directory that is not what it has to be.
+
+    Raises:
+        ExportError: With the clauses that fail.
+    """
+    if not report.holds:
+        broken = {v.id: v.found for v in report.verdicts if v.status == "fail"}
+        raise ExportError(
+            f"{name}: a directory that meets the router's static contract",
+            got="; ".join(f"{id} fails: {found}" for id, found in broken.items()),
+            fix=fix,
+        )
 
 
 def fold_temperature(weights: Weights, temperature: float) -> Weights:
@@ -171,14 +207,25 @@ def router_config(meta: BundleMeta, config: dict[str, Any]) -> dict[str, Any]:
         if int(config.get("vocab_size", 0)) >= 200_000:
             written["position_embedding_type"] = "sans_pos"
     family = str(config.get("model_type"))
-    written |= {
-        "architectures": [f"{CLASSES[family]}For{meta.task.level.capitalize()}Classification"],
+    return written | head_keys(
+        meta, f"{CLASSES[family]}For{meta.task.level.capitalize()}Classification"
+    )
+
+
+def head_keys(meta: BundleMeta, architecture: str) -> dict[str, Any]:
+    """Return the keys of a `config.json` that are one head's own.
+
+    Args:
+        meta: What the classifier says of itself.
+        architecture: The class of transformers that it is of.
+    """
+    return {
+        "architectures": [architecture],
         "dtype": "float32",
         "num_labels": len(meta.labels),  # transformers does not write it
         "id2label": {str(index): label for index, label in enumerate(meta.labels)},
         "label2id": {label: index for index, label in enumerate(meta.labels)},
     }
-    return written
 
 
 def mapping(slot: Slot, labels: Sequence[str]) -> dict[str, Any]:
@@ -211,7 +258,8 @@ def lora_config(meta: BundleMeta, family: str) -> dict[str, Any]:
     }
 
 
-def _provenance(head: Head) -> dict[str, Any]:
+def provenance(head: Head) -> dict[str, Any]:
+    """Return what an exported directory says of its origin and its operating point."""
     return {
         "made_by": f"pointsman {__version__}",
         "task": head.name,
@@ -223,7 +271,7 @@ def _provenance(head: Head) -> dict[str, Any]:
     }
 
 
-def _notes(meta: BundleMeta) -> list[str]:
+def notes_of(meta: BundleMeta) -> list[str]:
     """Return in what the router answers otherwise than the bundle does."""
     notes = [threshold_of(meta).note]
     if meta.temperature != 1.0:

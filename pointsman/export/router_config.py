@@ -13,11 +13,12 @@ from pointsman.export.slots import SEQUENCE_LENGTH, SLOTS
 
 FRAGMENT = "router-config.yaml"
 LEAST = 0.001  # for 0, which the router does not take; the likeliest label is always above it
+LIKELIER = 0.5  # a probability below it may not be that of the likeliest label
 HEADER = f"""\
-# Settings for vllm-project/semantic-router, made by `pointsman export --to router`. Copy the
-# directories beside this file into its models/, and these keys into its configuration. The models
-# meet the static contract; that they were run there is not said.
-# The router reads {SEQUENCE_LENGTH} tokens of a text. Temperatures are in the weights, so that
+# Settings for vllm-project/semantic-router, made by `pointsman export --to {{target}}`.
+# Copy the directories beside this file into its models/, and these keys into its configuration. The
+# models meet the static contract; that they were run there is not said.
+# The router reads {SEQUENCE_LENGTH} tokens of a text. Temperatures are in the models, so that
 # thresholds are those of calibrated probabilities.
 """
 
@@ -65,6 +66,11 @@ def threshold_of(meta: BundleMeta) -> Threshold:
             lost = "; the least of its types', since the router has one for all of them"
     elif spec.positive is not None:
         value = meta.thresholds.get(spec.positive, 0.5)
+        if value < LIKELIER:
+            lost = (
+                f"; what lies between it and {LIKELIER} the bundle flags, and a router that goes "
+                "by the likeliest label does not"
+            )
     else:
         value, lost = meta.abstain_below, "; below it the router takes no domain"
     value = _usable(value)
@@ -76,7 +82,7 @@ def _usable(value: float) -> float:
     return min(float(value), 1.0) if value > 0 else LEAST
 
 
-def render_fragment(entries: Sequence[Entry]) -> str:
+def render_fragment(entries: Sequence[Entry], target: str = "router") -> str:
     """Return the configuration of some models as YAML.
 
     The router's Rust side reads thresholds line by line: indents are of two blanks, and no comment
@@ -97,4 +103,8 @@ def render_fragment(entries: Sequence[Entry]) -> str:
             slot.mapping_key: f"{model}/{slot.mapping}",
         }
     body = yaml.safe_dump(values, sort_keys=False, default_flow_style=False, width=1000)
-    return HEADER + "".join(f"# {e.task}: {e.threshold.note}.\n" for e in entries) + body
+    return (
+        HEADER.format(target=target)
+        + "".join(f"# {e.task}: {e.threshold.note}.\n" for e in entries)
+        + body
+    )

@@ -41,8 +41,13 @@ def refuse(meta: BundleMeta, config: dict[str, Any]) -> str | None:
         return f"{fault}; {ELSEWHERE}"
     if family == "modernbert":
         fault = _modernbert_fault(spec, config)
-    check = {"pii": _pii_fault, "jailbreak": _jailbreak_fault}.get(slot.task)
-    return fault or (check(spec) if check else None)
+    return fault or label_fault(spec)
+
+
+def label_fault(spec: TaskSpec) -> str | None:
+    """Return why the router would misread a task's labels, or None where it would not."""
+    check = {"pii": _pii_fault, "jailbreak": _jailbreak_fault}.get(spec.name)
+    return check(spec) if check else None
 
 
 def _modernbert_fault(spec: TaskSpec, config: dict[str, Any]) -> str | None:

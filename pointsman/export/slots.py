@@ -94,7 +94,7 @@ SLOTS = {
 POSITIVE = "jailbreak"  # the only name under which the router knows an attack
 RESERVED = "classification_error"  # what the router itself answers when it could not classify
 
-ELSEWHERE = "use ONNX (`--to onnx`) or the remote contract (POST /classify) instead"
+ELSEWHERE = "use ONNX (`--to router-onnx`) or the remote contract (POST /classify) instead"
 CLASSES = {"modernbert": "ModernBert", "bert": "Bert", "deberta-v2": "DebertaV2"}
 
 # The word in a directory's name that tells its architecture; the first that is found counts.
@@ -122,7 +122,7 @@ def directory_name(slot: Slot, family: str, backbone: str) -> str:
         family: `model_type` of the model.
         backbone: Short name or hub id of its backbone.
     """
-    short = re.sub(r"[^a-z0-9.]+", "-", backbone.lower().rpartition("/")[2]).strip("-")
+    short = _short(backbone)
     if family not in ARCHITECTURES.values():
         return f"{slot.task}_{family}_{short}_model"
     word = next(word for word, what in ARCHITECTURES.items() if what == family)
@@ -130,6 +130,21 @@ def directory_name(slot: Slot, family: str, backbone: str) -> str:
         if told_architecture(middle) == family:
             return f"{slot.prefix}_{middle}_model"
     return f"{slot.prefix}_{word}_model"  # the backbone's own name tells another architecture
+
+
+def onnx_directory_name(task: str, family: str, backbone: str) -> str:
+    """Return the name of an ONNX directory: none that is found by itself and taken for weights.
+
+    Args:
+        task: Name of the task.
+        family: `model_type` of the model.
+        backbone: Short name or hub id of its backbone.
+    """
+    return f"{task}_{_short(backbone) or family}_onnx"
+
+
+def _short(backbone: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", backbone.lower().rpartition("/")[2]).strip("-")
 
 
 def slot_of_name(name: str) -> Slot | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 LONGEST = 100_000_000  # bytes of a header; the format's own limit
+DEEPEST = 64  # objects and lists in each other; what is deeper is no file of a model
+MOST_SIDES = 16
 WIDTHS = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "BOOL": 1,
@@ -35,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or not 1 < length <= min(LONGEST, size - 8):
             raise ValueError("no safetensors header in it")
-        header = json.loads(file.read(length).decode("utf-8"))
+        header = parse_json(file.read(length).decode("utf-8"))
     if not isinstance(header, dict):
         raise ValueError("a header that is no object")
     header.pop("__metadata__", None)
@@ -48,12 +51,46 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(name: str, entry: Any) -> tuple[Tensor, int]:
+def parse_json(text: str) -> Any:
+    """Return what a JSON document of somebody else's holds.
+
+    Raises:
+        ValueError: If it is no JSON, or nested so deeply that nothing could be done with it.
+    """
     try:
-        dtype, shape = str(entry["dtype"]), tuple(int(side) for side in entry["shape"])
-        start, end = (int(offset) for offset in entry["data_offsets"])
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{name} without a type, shape or place") from None
+        found = json.loads(text)
+    except RecursionError:
+        raise ValueError("values nested too deeply") from None
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return found
+    raise ValueError("values nested too deeply")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _tensor(name: str, entry: Any) -> tuple[Tensor, int]:
+    known = entry if isinstance(entry, dict) else {}
+    dtype, shape, place = (known.get(key) for key in ("dtype", "shape", "data_offsets"))
+    if (
+        not isinstance(dtype, str)
+        or not _are_counts(shape)
+        or len(shape) > MOST_SIDES
+        or not _are_counts(place)
+        or len(place) != 2
+    ):
+        raise ValueError(f"{name} without a type, shape or place")
+    start, end = place
     if dtype in WIDTHS and end - start != WIDTHS[dtype] * math.prod(shape):
         raise ValueError(f"{name} of another size than its type and shape say")
-    return Tensor(dtype, shape), end
+    return Tensor(dtype, tuple(shape)), end
+
+
+def _are_counts(values: Any) -> TypeGuard[list[int]]:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)

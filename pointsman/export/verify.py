@@ -12,11 +12,19 @@ from typing import Any
 from pointsman.bundle.exports import read_exports
 from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import BundleMeta, SharedMeta
-from pointsman.core.errors import PointsmanError
+from pointsman.core.config import suggest
+from pointsman.core.errors import ConfigError, PointsmanError
 from pointsman.data.encode import TextEncoder
 from pointsman.export.golden import GOLDEN, read_golden
 from pointsman.export.parity import Outcome, Subject, verify
-from pointsman.runtime.backend import INSTALL, LIBRARIES, TORCH, load_backend, load_export
+from pointsman.runtime.backend import (
+    INSTALL,
+    LIBRARIES,
+    PRECISIONS,
+    TORCH,
+    load_backend,
+    load_export,
+)
 from pointsman.runtime.predictor import Progress
 
 
@@ -36,6 +44,8 @@ class Verified:
         windows: How many windows they have.
         outcomes: One a head of each runtime, the first of them of the tokenizer.
         missing: Libraries that could answer and are not installed.
+        unexported: Libraries that the bundle has no export for.
+        lacking: What was required and could not be asked, with the reason.
     """
 
     path: Path
@@ -43,11 +53,13 @@ class Verified:
     windows: int
     outcomes: tuple[Outcome, ...]
     missing: tuple[str, ...] = ()
+    unexported: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every runtime passed."""
-        return all(outcome.passed for outcome in self.outcomes)
+        """Whether every runtime passed, and every one that was required was asked."""
+        return not self.lacking and all(outcome.passed for outcome in self.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -57,6 +69,8 @@ class Verified:
             "windows": self.windows,
             "passed": self.passed,
             "missing": list(self.missing),
+            "unexported": list(self.unexported),
+            "lacking": list(self.lacking),
             "outcomes": outcomes,
         }
 
@@ -72,25 +86,39 @@ class Verified:
             raise ParityError(
                 f"{self.path}: every runtime to answer as torch did when the bundle was packed",
                 got=f"{len(failed)} of {len(self.outcomes)} checks failed; "
-                f"{first.backend}, {first.head}: {first.faults[0]}",
+                f"{first.backend}, {first.asked}: {first.faults[0]}",
                 fix="copy the bundle again, or export it again",
+            )
+        if self.lacking:
+            raise ParityError(
+                f"{self.path}: an answer of every runtime that is required",
+                got="; ".join(self.lacking),
+                fix="export the bundle for it, or install it",
             )
 
 
 def verify_bundle(
-    path: Path, subjects: Sequence[Subject] | None = None, *, progress: Progress | None = None
+    path: Path,
+    subjects: Sequence[Subject] | None = None,
+    *,
+    require: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Verified:
     """Replay a bundle's golden answers.
 
     Args:
         path: Directory of the bundle.
         subjects: The runtimes; those that `find_subjects` finds when not given.
+        require: Runtimes that have to be asked, as in onnxruntime or openvino-bf16; the verdict is
+            bad without them.
         progress: Called with 1 after each runtime.
 
     Raises:
         BundleError: If the bundle or its golden answers are missing, damaged or changed.
+        ConfigError: If a runtime that is required is not known.
         PointsmanError: If no runtime is installed that could answer.
     """
+    needed = [_runtime(name) for name in require]
     meta = read_any(path)
     heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
     rows = read_golden(path, listed=GOLDEN in meta.files)
@@ -98,9 +126,41 @@ def verify_bundle(
     missing: tuple[str, ...] = ()
     if subjects is None:
         subjects, missing = find_subjects(path, meta)
+    targets = {entry.target for entry in read_exports(path)}
+    unexported = tuple(library for library, target in LIBRARIES.items() if target not in targets)
+    asked = [subject.name for subject in subjects]
+    lacking = [
+        f"{name} {_why_not(name, missing, unexported)}"
+        for name in dict.fromkeys(needed)
+        if not any(one == name or one.startswith(f"{name} ") for one in asked)
+    ]
     outcomes = verify(subjects, rows, heads, encoder, progress=progress)
     windows = sum(len(row.windows) for row in rows)
-    return Verified(path, len(rows), windows, tuple(outcomes), missing)
+    return Verified(path, len(rows), windows, tuple(outcomes), missing, unexported, tuple(lacking))
+
+
+def _runtime(name: str) -> str:
+    """Return a runtime's name as subjects have it, of one that a user may require.
+
+    Raises:
+        ConfigError: If it is not known.
+    """
+    library, _, precision = name.replace("-", " ").partition(" ")
+    known = (TORCH, *LIBRARIES)
+    if library not in known:
+        raise ConfigError(f"unknown runtime {name!r}", fix=suggest(library, known))
+    precisions = ("fp32",) if library == TORCH else PRECISIONS
+    if precision and precision not in precisions:
+        raise ConfigError(f"unknown precision in {name!r}", fix=suggest(precision, precisions))
+    return f"{library} {precision}".rstrip()
+
+
+def _why_not(name: str, missing: Sequence[str], unexported: Sequence[str]) -> str:
+    """Say why a runtime was not asked."""
+    library = name.partition(" ")[0]
+    if library in unexported:
+        return "has no export in the bundle"
+    return "is not installed" if library in missing else "has no export of that precision"
 
 
 def find_subjects(

@@ -20,11 +20,13 @@ class OneHead(nn.Module):
 
     Args:
         model: The network of a single-task bundle.
+        temperature: Divides the logits, for whoever knows no temperature.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, temperature: float = 1.0) -> None:
         super().__init__()
         self.model = model
+        self.temperature = temperature
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return the logits.
@@ -37,7 +39,7 @@ class OneHead(nn.Module):
             `(batch, labels)` of a sequence task, `(batch, length, labels)` of a token task.
         """
         logits: torch.Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        return logits
+        return logits if self.temperature == 1.0 else logits / self.temperature
 
 
 class SeveralHeads(nn.Module):
@@ -79,6 +81,10 @@ def load_graph(
         for name in network.names:
             network.task_model(name).set_attn_implementation("eager")
         return SeveralHeads(network).eval(), {name: name for name in network.names}
-    model = load_network(path, meta.task)
+    return one_head(load_network(path, meta.task)), {meta.task.name: LOGITS}
+
+
+def one_head(model: Any, temperature: float = 1.0) -> OneHead:
+    """Return a classifier of transformers for export; see `load_graph` and `OneHead`."""
     model.set_attn_implementation("eager")
-    return OneHead(model).eval(), {meta.task.name: LOGITS}
+    return OneHead(model, temperature).eval()

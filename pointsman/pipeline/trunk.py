@@ -23,6 +23,7 @@ from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError
 from pointsman.core.files import write_text
 from pointsman.data.prepared import AUDIT
+from pointsman.export.golden import add_golden, ensure_golden
 from pointsman.models.assemble import assemble_network
 from pointsman.models.shared import SharedNetwork, check_family, save_shared
 from pointsman.models.weights import Backbone
@@ -66,13 +67,20 @@ def train_and_evaluate_trunk(request: TrunkRequest, say: Say) -> Path:
         TrainingError: If a directory holds another run, or memory runs out.
     """
     rules = check_parts(request.parts)
-    bundle = train_trunk(request, say)
+    bundle = _train_and_pack(request, say)
     evaluate_heads(bundle, request.parts, rules, say)
     return bundle
 
 
 def train_trunk(request: TrunkRequest, say: Say) -> Path:
     """Train every task apart and put them together; see `train_and_evaluate_trunk`."""
+    bundle = _train_and_pack(request, say)
+    ensure_golden(bundle)
+    return bundle
+
+
+def _train_and_pack(request: TrunkRequest, say: Say) -> Path:
+    """Train and pack, all but the golden answers of the whole: thresholds may still change them."""
     layers = check_depth(request.parts[0].backbone, request.top_layers)
     lines = any(part.data.spec.level == "token" for part in request.parts)
     trained = {}
@@ -85,12 +93,13 @@ def train_trunk(request: TrunkRequest, say: Say) -> Path:
             lines=lines,
         )
         trained[name] = train_and_pack(own, say)
+        ensure_golden(trained[name])
         for file in (HISTORY, AUDIT):
             write_text(part.directory / file, (own.directory / file).read_text(encoding="utf-8"))
     bundle = request.directory / "bundle"
     if not _is_made_of(bundle, trained):
         least = layers - request.top_layers
-        assemble(trained, bundle, least=least, recipe=request.recipe, say=say)
+        _pack(trained, bundle, least=least, recipe=request.recipe, say=say)
     return bundle
 
 
@@ -130,7 +139,6 @@ def assemble(
     out: Path,
     *,
     least: int = 0,
-    recipe: dict[str, Any] | None = None,
     say: Say,
 ) -> SharedMeta:
     """Put bundles of one backbone together, so that the layers in common are computed once.
@@ -139,15 +147,23 @@ def assemble(
 
     Args:
         bundles: Bundle of each task, in output order.
-        out: Directory of the shared bundle.
+        out: Directory of the shared bundle, which gets golden answers, too.
         least: Encoder layers that must be the same to the bit in all.
-        recipe: For the provenance.
         say: Prints a line of news.
 
     Raises:
         BundleError: If a bundle is damaged, or reads texts in another way than the others.
         ConfigError: If they are not of one backbone, or share fewer layers.
     """
+    _pack(bundles, out, least=least, recipe={}, say=say)
+    whole = add_golden(out)
+    assert isinstance(whole, SharedMeta)
+    return whole
+
+
+def _pack(
+    bundles: Mapping[str, Path], out: Path, *, least: int, recipe: dict[str, Any], say: Say
+) -> None:
     metas = {name: read_bundle(path) for name, path in bundles.items()}
     _check_reading(bundles, metas)
     network = assemble_network(bundles, {name: meta.task for name, meta in metas.items()})
@@ -159,7 +175,7 @@ def assemble(
         )
     above = network.config.num_hidden_layers - network.trunk_layers
     say(f"shared: {network.trunk_layers} encoder layers in common, {above} of each head's own")
-    whole = _describe(network, metas, recipe or {})
+    whole = _describe(network, metas, recipe)
     first = next(iter(bundles.values()))
 
     def fill(directory: Path) -> None:
@@ -169,7 +185,7 @@ def assemble(
                 shutil.copyfile(first / name, directory / name)
         write_text(directory / CARD, write_shared_card(whole))
 
-    return write_bundle(out, lambda: whole, fill)
+    write_bundle(out, lambda: whole, fill)
 
 
 def _check_reading(bundles: Mapping[str, Path], metas: Mapping[str, BundleMeta]) -> None:

@@ -52,6 +52,17 @@ class SharedPredictor:
             raise ConfigError(f"a head named {name!r}", fix=suggest(name, self.heads))
         return Predictor(self.meta.heads[name], self._encoder, self._backend)
 
+    def only(self, names: Sequence[str]) -> SharedPredictor:
+        """Return a predictor of some heads, in the order of the outputs, over the same network.
+
+        Raises:
+            ConfigError: If there is no such head.
+        """
+        chosen = {name: self.head(name).meta for name in names}
+        heads = {name: meta for name, meta in self.meta.heads.items() if name in chosen}
+        meta = self.meta.model_copy(update={"heads": heads})
+        return SharedPredictor(meta, self._encoder, self._backend)
+
     def predict(
         self,
         texts: Sequence[str],

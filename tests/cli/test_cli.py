@@ -667,6 +667,17 @@ def test_a_base_install_lists_the_tasks():
     assert done.returncode == 0 and len(json.loads(done.stdout)) == 4, done.stderr
 
 
+def test_a_base_install_says_what_reads_parquet(demo, tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"text": ["hello"]}), tmp_path / "rows.parquet")
+    bundle, out = demo / "run" / "jailbreak", tmp_path / "out.jsonl"
+    done = without_extras("score", tmp_path / "rows.parquet", "--bundle", bundle, "--out", out)
+    assert done.returncode == 1 and "pip install 'pointsman[parquet]'" in done.stderr
+    assert "pyarrow" in done.stderr and "[train]" not in done.stderr and not out.exists()
+
+
 @pytest.mark.parametrize("command", ["classify", "train", "evaluate"])
 def test_a_base_install_says_what_to_install(demo, prepared, backbones, tmp_path, command):
     bundle = demo / "run" / "jailbreak"

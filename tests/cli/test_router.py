@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pointsman.cli.main import app
 from pointsman.core.errors import ConfigError, ExportError
+from pointsman.pipeline.forms import OUTSIDE
 
 
 def run(*words):
@@ -52,9 +54,54 @@ def test_a_broken_directory_fails_and_json_says_where(exported):
     assert "lora.there" in run("verify", place, "--contract", "router").stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        (["run"], "run/router"),
+        (["run/pii"], "run/pii/router"),
+        (["run/pii/bundle"], "run/pii/router"),
+        (["run/pii", "run/jailbreak"], "run/router"),
+        (["run/pii", "-o", "models"], "models"),
+    ],
+)
+def test_models_go_beside_the_bundle_unasked(demo, monkeypatch, given, place):
+    written = []
+
+    def noted(paths, out, *, say):
+        written.append((target, paths, out.resolve()))
+
+    monkeypatch.chdir(demo)
+    for target in OUTSIDE:
+        monkeypatch.setitem(OUTSIDE, target, noted)
+        written.clear()
+        assert run("export", *given, "--to", target).exit_code == 0
+        paths = [Path(path) for path in given[: given.index("-o") if "-o" in given else None]]
+        assert written == [(target, paths, (demo / place).resolve())]
+
+
+def test_targets_without_a_precision_are_left_out(demo, monkeypatch):
+    made = []
+    monkeypatch.setitem(OUTSIDE, "router", lambda *rest, **more: made.append("router"))
+    monkeypatch.setattr(
+        "pointsman.pipeline.export.export_bundle", lambda path, forms, **more: made.extend(forms)
+    )
+    monkeypatch.setattr("pointsman.cli.export._show", lambda outcomes: None)
+    monkeypatch.setattr("pointsman.pipeline.export.refuse_unblessed", lambda outcomes: None)
+    words = ("export", demo / "run" / "pii", "--to", "onnx,openvino,router", "--precision")
+    result = run(*words, "bf16")
+    assert result.exit_code == 0, result.output
+    assert made == [("openvino", "bf16")]
+    assert "onnx has no bf16, but fp32, int8: left out" in result.stderr
+    assert "router has no bf16, but fp32: left out" in result.stderr
+    made.clear()
+    result = run(*words, "fp32,int8")
+    assert made == ["router", ("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32"), ("openvino", "int8")]  # fmt: skip
+    assert "router has no int8, but fp32: left out" in result.stderr
+    assert "onnx has" not in result.stderr
+
+
 def test_what_a_command_needs(demo, tmp_path):
     for words, error in (
-        (("export", demo / "run", "--to", "router"), ConfigError),
         (
             ("export", demo / "run", "--to", "router", "--precision", "int8", "-o", tmp_path),
             ConfigError,

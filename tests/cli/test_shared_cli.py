@@ -37,6 +37,30 @@ def test_classify_shows_every_head(pointsman, place):
     assert pointsman("classify", place / "run", TEXT, "--mask").code == 0
 
 
+def test_one_head_of_several_answers(pointsman, place):
+    result = pointsman("classify", place / "run", TEXT, "--json", "--head", "pii")
+    assert result.code == 0 and [row["task"] for row in json.loads(result.out)] == ["pii"]
+    assert result.err == "computing with torch fp32\n"
+    both = pointsman(
+        "classify", place / "run", TEXT, "--json", "--head", "pii", "--head", "jailbreak"
+    )
+    assert [row["task"] for row in json.loads(both.out)] == ["jailbreak", "pii"]
+    parts = place / "run" / "shared" / "parts"  # of bundles of one task the others are not loaded
+    result = pointsman("classify", parts, TEXT, "--json", "--head", "jailbreak")
+    assert [row["task"] for row in json.loads(result.out)] == ["jailbreak"]
+    result = pointsman("classify", place / "run", TEXT, "--head", "pie")
+    assert result.code == 2 and "'pie'" in result.err and "pii" in result.err
+    assert TEXT not in result.err
+
+
+def test_score_asks_the_heads_that_are_named(pointsman, place, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": TEXT}])
+    words = ("score", rows, "--bundle", place / "run", "--out", tmp_path / "out.jsonl")
+    assert pointsman(*words, "--head", "pii").code == 0
+    (row,) = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [answer["task"] for answer in row["answers"]] == ["pii"]
+
+
 def test_evaluate_and_calibrate_find_the_head(pointsman, place, tmp_path):
     run = place / "run"
     result = pointsman("evaluate", run, "--data", run / "pii" / "data", "-o", tmp_path / "out",

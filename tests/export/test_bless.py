@@ -8,7 +8,14 @@ import pytest
 from pointsman.core.types import Example, PredictedSpan, Prediction
 from pointsman.data.encode import Window
 from pointsman.export import bless
-from pointsman.export.bless import Reference, agreement, logit_error, mean_logit_error, prove
+from pointsman.export.bless import (
+    Reference,
+    agreement,
+    logit_error,
+    mean_logit_error,
+    prove,
+    ways_to_ask,
+)
 from pointsman.export.quantise import _part, search
 from pointsman.runtime.predictor import Reading
 
@@ -67,7 +74,7 @@ def proof(
 ):
     rows = [Example("x", "a")] * 1000
     reference = Reference.ask(Answers(["a"] * 1000), rows, headline)
-    return prove(reference, Answers(labels, shift, odd), precision)
+    return prove(reference, [Answers(labels, shift, odd)], precision)
 
 
 def test_a_precision_is_blessed_by_its_decisions_and_its_figures():
@@ -123,6 +130,43 @@ def test_without_labels_only_fp32_is_blessed():
     assert proof(same, precision="fp32", headline=None).blessed
     assert not proof(same, precision="bf16", headline=None).blessed
     assert bless.MOST_LOST == 0.005 and bless.LEAST_AGREEMENT == 0.99
+
+
+def test_of_several_ways_to_ask_the_worst_counts():
+    reference = Reference.ask(
+        Answers(["a"] * 1000),
+        [Example("x", "a")] * 1000,
+        lambda rows, predictions: 0.9 - 0.1 * (predictions[0].label == "b"),
+    )
+    good, bad = Answers(["a"] * 1000, shift=1e-6), Answers(["b"] * 20 + ["a"] * 980, shift=2e-3)
+    for ways in ([good, bad], [bad, good]):
+        found = prove(reference, ways, "bf16")
+        assert (found.agreement, found.before, found.after) == (0.98, 0.9, 0.8)
+        assert found.logit_error == pytest.approx(2e-3) and not found.blessed
+    assert prove(reference, [good, good], "fp32").blessed
+    no_numbers = prove(reference, [good, Answers(["a"] * 1000, odd={3: np.nan})], "bf16")
+    assert not no_numbers.blessed and no_numbers.before is None is no_numbers.after
+
+
+class Heads:
+    """A backend that notes which heads it is asked for at once."""
+
+    name, digest = "noting fp32", ""
+
+    def __init__(self, *heads):
+        self.heads, self.asked = heads, []
+
+    def run(self, batch, heads):
+        self.asked.append(tuple(heads))
+        return {head: np.zeros((len(batch), 2), np.float32) for head in heads}
+
+
+def test_a_head_is_asked_by_itself_and_among_all():
+    backend = Heads("a", "b")
+    for way in ways_to_ask(backend):
+        assert set(way.run([[1]], ["b"])) == {"b"} and way.heads == ("a", "b")
+    assert backend.asked == [("b",), ("a", "b")]
+    assert ways_to_ask(Heads("a"))[1:] == []
 
 
 class Quantiser:

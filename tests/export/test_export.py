@@ -13,7 +13,7 @@ from pointsman.bundle.meta import NO_POSTPROCESSING, BundleMeta, SharedMeta
 from pointsman.core.errors import BundleError, ConfigError, PointsmanError
 from pointsman.pipeline import export as pipeline
 from pointsman.pipeline.calibrate import write_calibrated
-from pointsman.pipeline.export import choose_forms
+from pointsman.pipeline.forms import choose_forms
 from pointsman.runtime import backend as backends
 from pointsman.tasks.catalogue import load_task
 from tests.cli.conftest import pointsman  # noqa: F401
@@ -62,6 +62,18 @@ def test_the_list_of_exports(proven):
         "export/openvino-int8/model.xml",
     }
     assert entries["openvino-int8"].figures["quantisation"]["parts"] > 4
+
+
+def test_the_card_says_what_exports_were_proven_to_do(own):
+    card = (own / "README.md").read_text()
+    assert card.count("(validation split)") == 4 and "no validation data" not in card
+    assert "| onnx-fp32 | jailbreak | blessed |" in card
+    stamp(own, "onnx-fp32", blessed=False)
+    stamp(own, "openvino-bf16", blessed=True)
+    recalibrate(own, temperature=3.0)
+    card = (own / "README.md").read_text()
+    assert "| onnx-fp32 | jailbreak | forced, not blessed |" in card
+    assert "| openvino-bf16 | jailbreak | blessed at other thresholds |" in card
 
 
 def test_loading_takes_the_fastest_blessed_form(own, wide, monkeypatch):
@@ -261,17 +273,26 @@ def json_meta(path):
 
 
 def test_forms_that_are_asked_for():
-    assert choose_forms(["onnx", "openvino"], []) == [("onnx", "fp32"), ("openvino", "bf16")]
-    both = [("onnx", "int8"), ("openvino", "bf16"), ("openvino", "int8")]
-    assert choose_forms(["onnx", "openvino"], ["bf16", "int8"]) == both
+    def chosen(targets, precisions=()):
+        said = []
+        return choose_forms(targets, precisions, said.append), said
+
+    assert chosen(["onnx", "openvino"]) == ([("onnx", "fp32"), ("openvino", "bf16")], [])
+    assert chosen(["router-onnx", "router"])[0] == [("router-onnx", "fp32"), ("router", "fp32")]
+    forms, said = chosen(["onnx", "openvino"], ["bf16", "int8"])
+    assert forms == [("onnx", "int8"), ("openvino", "bf16"), ("openvino", "int8")]
+    assert said == ["onnx has no bf16, but fp32, int8: left out"]
+    assert chosen(["onnx", "onnx"], ["fp32", "fp32"])[0] == [("onnx", "fp32")]
     for targets, precisions, words in (
         (["onx"], [], "did you mean 'onnx'"),
-        (["onnx"], ["bf16"], "a precision of onnx"),
-        (["onnx"], ["fp32", "bf16"], "bf16"),
-        (["onnx"], ["int4"], "int4"),
+        (["openvino", "rooter"], ["bf16"], "did you mean 'router'"),
+        (["onnx"], ["bf16"], "onnx has no bf16, but fp32, int8"),
+        (["router", "onnx"], ["bf16"], "router has no bf16, but fp32; onnx has no bf16"),
+        (["onnx"], ["fp32", "int4"], "unknown precision 'int4'"),
+        ([], [], "no target"),
     ):
         with pytest.raises(ConfigError, match=words):
-            choose_forms(targets, precisions)
+            chosen(targets, precisions)
 
 
 @pytest.fixture
@@ -315,7 +336,13 @@ def test_a_precision_needs_data_to_be_proven_on(pointsman, ready):  # noqa: F811
     moved = data.rename(data.with_name("elsewhere"))
     result = pointsman("export", ready, "--to", "openvino")
     assert result.code == 2 and "--data DIR" in result.err
-    assert pointsman("export", ready, "--to", "onnx").code == 0  # fp32 is proven by its logits
+    result = pointsman("export", ready, "--to", "onnx")  # fp32 is proven by its logits
+    assert result.code == 0 and "no validation data: torch answers 200 golden texts" in result.err
+    assert "200 rows (golden texts, no validation data)" in result.out
+    figures = read_exports(ready)[0].figures["jailbreak"]
+    assert figures["rows"] == 200 and figures["data"] == "golden texts, no validation data"
+    card = (ready / "README.md").read_text()
+    assert "| onnx-fp32 | jailbreak | blessed | 200 rows (golden texts, no validation data)" in card
     assert pointsman("export", ready, "--to", "openvino", "--data", moved).code == 0
     other = json.loads((moved / "manifest.json").read_text())
     other["task"]["name"] = "other"

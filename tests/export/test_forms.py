@@ -3,12 +3,15 @@
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 
 from pointsman import load
 from pointsman.bundle.exports import read_exports
 from pointsman.bundle.layout import read_any
 from pointsman.core.errors import BundleError
+from pointsman.export.onnx import write_head_graphs
+from pointsman.pipeline import export as pipeline
 from pointsman.pipeline.export import export_bundle
 from pointsman.runtime.backend import load_backend
 from pointsman.tasks.intent import INTENT
@@ -16,6 +19,7 @@ from pointsman.tasks.jailbreak import JAILBREAK
 from pointsman.tasks.pii import PII
 from tests.bundles import make_shared
 from tests.export.conftest import KINDS
+from tests.random_bundles import spoil_graph
 
 LENGTHS = (1, 2, 7, 33, 48)
 
@@ -125,8 +129,6 @@ def test_one_graph_answers_for_several_heads(several, name):
 
 
 def test_onnxruntime_computes_one_head_alone_without_the_layers_of_the_others(several):
-    import onnx
-
     place = several / "export" / "onnx-fp32"
     names = {f"head-{head}.onnx" for head in ("intent", "pii", "jailbreak")}
     assert {file.name for file in place.iterdir()} == {"model.onnx", "model.onnx.data", *names}
@@ -143,6 +145,29 @@ def test_onnxruntime_computes_one_head_alone_without_the_layers_of_the_others(se
     assert set(backend._sessions) == {"head-pii.onnx"}  # nothing else was loaded
     backend.run(rows_of([9]), ("intent", "pii"))
     assert set(backend._sessions) == {"head-pii.onnx", "model.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("graph", "head"), [("head-pii.onnx", "pii"), ("model.onnx", "intent"), (None, "")]
+)
+def test_every_graph_of_an_export_is_proven(several, tmp_path, monkeypatch, graph, head):
+    copy, whole = tmp_path / "bundle", tmp_path / "whole.onnx"
+    onnx.save(onnx.load(several / "export" / "onnx-fp32" / "model.onnx"), whole)
+    shutil.copytree(several, copy, ignore=shutil.ignore_patterns("export"))
+    # the exporter takes seconds, and what it wrote is there
+    monkeypatch.setattr(pipeline, "write_onnx", lambda *rest: shutil.copy(whole, rest[-1]))
+
+    def damaged(file, outputs):
+        write_head_graphs(file, outputs)
+        if graph is not None:
+            spoil_graph(file.with_name(graph), head)
+
+    monkeypatch.setattr(pipeline, "write_head_graphs", damaged)
+    (outcome,) = export_bundle(
+        copy, [("onnx", "fp32")], data=[], force=False, say=lambda line: None
+    )
+    refused = [name for name, proof in outcome.proofs.items() if not proof.blessed]
+    assert refused == ([head] if head else []) and outcome.kept == (graph is None)
 
 
 def test_a_graph_for_one_head_is_checked_as_all_files_are(several, tmp_path):

@@ -17,6 +17,7 @@ from pointsman.export.parity import TOLERANCES, Subject
 from pointsman.export.verify import ParityError, find_subjects, verify_bundle
 from pointsman.runtime.backend import load_backend
 from tests.cli.conftest import pointsman as pointsman
+from tests.random_bundles import spoil_graph
 
 KEPT = 40  # golden texts in most of these tests: all 200 are replayed once a task
 
@@ -68,13 +69,41 @@ def test_torch_and_onnxruntime_pass_all_texts(whole, name):
     found.check()
 
 
-def test_every_head_of_a_shared_bundle_is_verified(golden_bundles):
+HEADS = ("pii", "jailbreak", "category")
+
+
+def test_every_head_of_a_shared_bundle_is_verified_with_the_others_and_by_itself(golden_bundles):
     found = verify_bundle(golden_bundles["bert-shared"])
-    checked = [(outcome.backend, outcome.head) for outcome in found.outcomes[1:]]
-    backends = ("torch fp32", "onnxruntime fp32")
-    heads = ("pii", "jailbreak", "category")
-    assert checked == [(backend, head) for backend in backends for head in heads]
+    checked = [(outcome.backend, outcome.asked) for outcome in found.outcomes[1:]]
+    asked = [*HEADS, *(f"{head} by itself" for head in HEADS)]
+    assert checked == [(b, a) for b in ("torch fp32", "onnxruntime fp32") for a in asked]
     assert found.passed and found.texts == 200
+    for outcome in found.outcomes[1:]:
+        assert set(outcome.worst) == {"alone", "together", "padded"}
+    assert [o["by_itself"] for o in found.to_dict()["outcomes"]].count(True) == 6
+
+
+@pytest.mark.parametrize(
+    ("graph", "head", "failed"),
+    [
+        ("head-pii.onnx", "pii", ["pii by itself"]),
+        ("head-category.onnx", "category", ["category by itself"]),
+        ("model.onnx", "jailbreak", ["jailbreak"]),
+    ],
+)
+def test_the_graph_that_is_wrong_is_named(golden_bundles, tmp_path, graph, head, failed):
+    path = tmp_path / "copy"
+    shutil.copytree(golden_bundles["bert-shared"], path)
+    edit_golden(path, lambda rows: rows[:: len(rows) // KEPT])
+    spoil_graph(path / EXPORT / "onnx-fp32" / graph, head)
+    index = read_json(path / EXPORT / INDEX)
+    name = f"{EXPORT}/onnx-fp32/{graph}"
+    index[0]["files"][name] = sha256_file(path / name)
+    write_json(path / EXPORT / INDEX, index)
+    found = verify_bundle(path)
+    assert [o.asked for o in found.outcomes if not o.passed] == failed
+    with pytest.raises(ParityError, match=f"onnxruntime fp32, {failed[0]}: logits computed alone"):
+        found.check()
 
 
 def test_a_changed_logit_is_seen(copy):
@@ -300,6 +329,54 @@ def test_without_any_runtime_nothing_is_proven(copy, pointsman, monkeypatch):
     result = pointsman("verify", copy / "jailbreak")
     assert result.code == 1 and "not installed: torch, onnxruntime" in result.err
     assert "pip install 'pointsman[train]' or pip install onnxruntime" in result.err
+
+
+def test_a_runtime_without_an_export_is_named(copy, pointsman):
+    result = pointsman("verify", copy / "jailbreak")
+    assert result.code == 0 and "the bundle has no export for it: openvino" in result.err
+    assert "onnxruntime" not in result.err
+    (copy / "jailbreak" / EXPORT / INDEX).unlink()
+    found = verify_bundle(copy / "jailbreak").to_dict()
+    assert found["unexported"] == ["openvino", "onnxruntime"] and found["passed"]
+
+
+@pytest.mark.parametrize(
+    ("required", "lacking"),
+    [
+        ("torch,onnxruntime", []),
+        ("onnxruntime-fp32", []),
+        ("onnxruntime, openvino", ["openvino has no export in the bundle"]),
+        ("openvino-bf16", ["openvino bf16 has no export in the bundle"]),
+        ("onnxruntime int8", ["onnxruntime int8 has no export of that precision"]),
+    ],
+)
+def test_a_runtime_that_is_required_has_to_answer(copy, pointsman, required, lacking):
+    result = pointsman("verify", copy / "jailbreak", "--json", "--require", required)
+    assert result.code == (ParityError.exit_code if lacking else 0)
+    assert json.loads(result.out)["lacking"] == lacking
+    assert json.loads(result.out)["passed"] is not bool(lacking)
+    assert all(reason in result.err for reason in lacking)
+
+
+def test_a_required_library_that_is_not_installed_fails(copy, pointsman, monkeypatch):
+    without(monkeypatch, "onnxruntime")
+    assert pointsman("verify", copy / "jailbreak").code == 0
+    result = pointsman("verify", copy / "jailbreak", "--require", "onnxruntime")
+    assert result.code == ParityError.exit_code and "onnxruntime is not installed" in result.err
+
+
+@pytest.mark.parametrize(
+    ("required", "words"),
+    [("onnx", "onnxruntime"), ("torch-int8", "unknown precision"), ("openvino-int4", "int8")],
+)
+def test_an_unknown_runtime_is_no_requirement(copy, pointsman, required, words):
+    result = pointsman("verify", copy / "jailbreak", "--require", required)
+    assert result.code == 2 and words in result.err
+
+
+def test_nothing_is_required_of_a_contract(copy, pointsman):
+    result = pointsman("verify", copy, "--contract", "router", "--require", "torch")
+    assert result.code == 2 and "which runs nothing" in result.err
 
 
 def without(monkeypatch, *libraries):

@@ -12,16 +12,16 @@ from pointsman.bundle.layout import read_any, read_bundle, read_meta, write_meta
 from pointsman.core.errors import BundleError, ConfigError, SourceError, TrainingError
 from pointsman.core.files import sha256_file
 from pointsman.data.prepared import load_prepared
-from pointsman.export.golden import GOLDEN
+from pointsman.export.golden import GOLDEN, read_golden
 from pointsman.models.network import load_network
 from pointsman.models.weights import find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
 from pointsman.pipeline.pages import rewrite
 from pointsman.pipeline.recipe import load_recipe
 from pointsman.pipeline.run import head_of, plan, run_recipe
-from pointsman.pipeline.shared import task_weights
+from pointsman.pipeline.shared import task_weights, train_shared
 from pointsman.pipeline.starts import find_start
-from pointsman.pipeline.trunk import assemble
+from pointsman.pipeline.trunk import assemble, train_trunk
 from pointsman.runtime.predictor import load, load_head
 from pointsman.training.config import TrainOptions
 from pointsman.training.rows import Row
@@ -241,6 +241,29 @@ def test_one_task_is_the_one_head_case(backbones, tmp_path, monkeypatch):
     assert read_any(bundle).cost.adapter_mb
 
 
+def test_what_is_trained_without_being_evaluated_has_golden_answers(own):
+    bundle = own / "run" / "shared" / "bundle"
+    write_meta(bundle, read_meta(bundle).model_copy(update={"files": _without_golden(bundle)}))
+    requests = []
+
+    def noted(request, say):
+        requests.append(request)
+        return bundle
+
+    recipe = load_recipe(own / "recipe.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"pointsman.pipeline.run.train_and_evaluate_{recipe.method}", noted)
+        patch.setattr("pointsman.pipeline.run._is_finished", lambda *rest: False)
+        run_recipe(recipe, lambda line: None)
+    train = {"shared": train_shared, "trunk": train_trunk}[recipe.method]
+    assert train(requests[0], lambda line: None).resolve() == bundle.resolve()
+    assert GOLDEN in read_any(bundle).files
+
+
+def _without_golden(path):
+    return {name: digest for name, digest in read_meta(path).files.items() if name != GOLDEN}
+
+
 def test_bundles_of_different_encoders_are_not_put_together(own):
     """The bundles of a trunk, one of which is changed in its embeddings."""
     places = sorted((own / "run" / "shared").glob("parts/*/bundle"))
@@ -249,6 +272,10 @@ def test_bundles_of_different_encoders_are_not_put_together(own):
     parts = {place.parent.name: place for place in places}
     same = assemble(parts, own / "same", say=lambda line: None)
     assert same.trunk_layers == 1 and list(same.heads) == ["jailbreak", "pii"]
+    assert same == read_any(own / "same")
+    for path, heads in ((own / "same", {"jailbreak", "pii"}), (parts["pii"], {"pii"})):
+        rows = read_golden(path, listed=GOLDEN in read_any(path).files)
+        assert len(rows) == 200 and set(rows[0].heads) == heads
     with pytest.raises(ConfigError, match="2 encoder layers that are the same to the bit"):
         assemble(parts, own / "out", least=2, say=lambda line: None)
     network = load_network(parts["pii"], read_bundle(parts["pii"]).task)

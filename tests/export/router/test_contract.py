@@ -1,5 +1,6 @@
 """The checker names the clause that is broken, and no other."""
 
+import functools
 import json
 import re
 import shutil
@@ -143,6 +144,10 @@ MUTATIONS = [
     ("files.config", MODERN, INTENT, written("config.json", b"[1]")),
     ("files.tokenizer", MODERN, INTENT, removed("tokenizer.json")),
     ("files.tokenizer", MODERN, INTENT, written("tokenizer.json", b"{}")),
+    ("files.config", MODERN, INTENT, written("config.json", b"[" * 5000)),
+    ("files.config", MODERN, INTENT, config(extra=functools.reduce(lambda x, _: [x], range(80), 1))),
+    ("files.tokenizer", MODERN, INTENT, written("tokenizer.json", b'{"model": {"vocab": 7}}')),
+    ("files.tokenizer", MODERN, INTENT, written("tokenizer.json", b'{"a":' * 9000 + b"1" + b"}" * 9000)),
     ("files.weights", MODERN, INTENT, removed("model.safetensors")),
     ("files.weights", MODERN, INTENT, written("model.safetensors", b"version https://git-lfs")),
     ("files.weights", BERT, PII, cut),
@@ -162,6 +167,8 @@ MUTATIONS = [
     ("config.sizes", MODERN, INTENT, config(hidden_size=None)),
     ("config.sizes", MODERN, INTENT, config(num_hidden_layers="2")),
     ("config.sizes", BERT, INTENT, config(max_position_embeddings=0)),
+    ("config.sizes", BERT, INTENT, config(num_hidden_layers=10**9)),
+    ("config.sizes", MODERN, PII, config(num_hidden_layers=1001)),
     ("config.padding", MODERN, INTENT, config(pad_token_id=None)),
     ("config.padding", MODERN, INTENT, config(pad_token_id=50_283)),
     ("config.architectures", MODERN, INTENT, config(architectures=None)),
@@ -183,6 +190,11 @@ MUTATIONS = [
     ("config.rope", MODERN, INTENT, config(local_rope_theta=None, global_rope_theta=None)),
     ("config.rope", MODERN, PII, config(local_rope_theta=160_000.0)),
     ("config.rope", MODERN, PII, config(rope_parameters=SCALED)),
+    ("config.rope", MODERN, PII, config(rope_parameters=[1])),
+    ("config.rope", MODERN, PII, config(rope_parameters={"full_attention": 7})),
+    ("config.rope", MODERN, PII, config(rope_parameters={"full_attention": {"rope_theta": "x"}})),
+    ("config.rope", MODERN, PII, config(local_rope_theta=10**400)),
+    ("config.modernbert", MODERN, PII, config(layer_norm_eps=10**400)),
     ("config.pooling", MODERN, INTENT, config(classifier_pooling="cls")),
     ("config.pooling", MODERN, INTENT, config(classifier_pooling=None)),
     ("weights.names", MODERN, INTENT, without("head.dense.weight")),
@@ -340,12 +352,29 @@ def test_a_directory_without_models_is_refused(tmp_path):
         verify_contract(tmp_path, "routers")
 
 
+def test_what_is_found_is_a_line_that_a_terminal_can_show(copy_of):
+    path = config(model_type="\ud800" + "x" * 5000)(copy_of("bert", "pii"))
+    found = {v.id: v for v in verify_contract(path).verdicts}["config.model_type"].found
+    assert len(found.encode()) < 400 and "ud800" in found
+
+
+def test_a_tokenizer_whose_pieces_have_scores_is_a_fast_one(copy_of):
+    path = edit("tokenizer.json", model={"type": "Unigram", "vocab": [["a", -1.0], ["b", -2.0]]})
+    found = {v.id: v for v in verify_contract(path(copy_of("bert", "pii"))).verdicts}
+    assert found["files.tokenizer"].found == "a fast tokenizer with 2 tokens"
+
+
 def test_a_report_is_json(copy_of):
     report = verify_contract(removed("tokenizer.json")(copy_of("bert", "pii")))
     values = json.loads(json.dumps(report.to_dict()))
     assert values["holds"] is False and values["contract"] == "router"
     (broken,) = [v for v in values["verdicts"] if v["status"] == "fail"]
     assert broken["id"] == "files.tokenizer" and broken["found"] == "missing"
+
+
+def header(values, size=0):
+    text = json.dumps(values).replace("Infinity", "1e400").encode()
+    return struct.pack("<Q", len(text)) + text + bytes(size)
 
 
 @pytest.mark.parametrize(
@@ -357,6 +386,13 @@ def test_a_report_is_json(copy_of):
         struct.pack("<Q", 9) + b'{"a": 1 }',
         struct.pack("<Q", 2) + b"{}x",
         struct.pack("<Q", 2) + b"\xff\xff",
+        header({"a": {"dtype": "F32", "shape": [float("inf")], "data_offsets": [0, 0]}}),
+        header({"a": {"dtype": "F32", "shape": [2.5], "data_offsets": [0, 10]}}, 10),
+        header({"a": {"dtype": "F32", "shape": [0] * 99, "data_offsets": [0, 0]}}),
+        header({"a": {"dtype": 7, "shape": [], "data_offsets": [0, 4]}}, 4),
+        header({"a": {"dtype": "F32", "shape": [], "data_offsets": 4}}, 4),
+        header({"a": 7}),
+        struct.pack("<Q", 60_000) + b'{"a":' * 10_000 + b"1" + b"}" * 9_999,
     ],
 )
 def test_a_damaged_header_is_a_plain_error(tmp_path, content):

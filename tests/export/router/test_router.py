@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from pointsman import load
-from pointsman.bundle.layout import read_bundle, write_bundle
+from pointsman.bundle.layout import read_any, read_bundle, write_bundle, write_meta
 from pointsman.core.errors import ConfigError, ExportError
 from pointsman.data.encode import TextEncoder
 from pointsman.export.contract import verify_contract
@@ -172,6 +172,8 @@ def test_thresholds_that_the_router_does_not_take(bundles):
     detector = read_bundle(bundles["bert", "jailbreak"])
     tiny = detector.model_copy(update={"thresholds": {"jailbreak": 2e-5}})
     assert threshold_of(tiny).value == 2e-5
+    assert "likeliest label does not" in threshold_of(tiny).note
+    assert "likeliest" not in threshold_of(detector).note
     assert threshold_of(detector.model_copy(update={"thresholds": {}})).value == 0.5
 
 
@@ -218,7 +220,7 @@ def refusal(path, out):
 def test_roberta_is_refused_with_the_reason_and_the_ways_out(backbones, tmp_path):
     path = make_bundle(backbones["roberta"], JAILBREAK, tmp_path / "bundle")
     got = refusal(path, tmp_path / "out")
-    assert "roberta" in got and "ONNX" in got and "remote contract" in got
+    assert "roberta" in got and "--to router-onnx" in got and "remote contract" in got
 
 
 def test_intent_is_refused_for_want_of_a_slot(backbones, tmp_path):
@@ -370,6 +372,17 @@ def test_lora_settings_are_those_of_training(bundles):
     assert found["dropout"] == found["lora_dropout"] == 0 and found["method"] == "lora"
     full = lora_config(meta, "bert")
     assert full["method"] == "full" and full["target_modules"] == ["query", "key", "value", "dense"]
+
+
+def test_heads_of_a_trunk_keep_the_lora_settings_of_their_own_training(backbones, tmp_path):
+    path = make_shared(backbones["bert"], tmp_path / "bundle", 1)
+    meta = read_any(path)
+    own = {"train": {"method": "lora", "lora": {"rank": 5}}}
+    pii = meta.heads["pii"].model_copy(update={"recipe": own})
+    write_meta(path, meta.with_head(pii).model_copy(update={"recipe": {"method": "trunk"}}))
+    found = {head.name: lora_config(head.meta, "bert") for head in read_heads(path)}
+    assert (found["pii"]["rank"], found["pii"]["r"], found["pii"]["method"]) == (5, 5, "lora")
+    assert found["jailbreak"]["method"] == "full"
 
 
 def test_mmbert_says_that_it_has_no_position_embeddings(bundles):
