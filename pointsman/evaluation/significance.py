@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, Prediction
+from pointsman.evaluation.cuts import threshold_at_fpr
 from pointsman.evaluation.intervals import (
     DRAWS,
     group_numbers,
@@ -17,7 +18,7 @@ from pointsman.evaluation.intervals import (
     percentiles,
 )
 from pointsman.evaluation.statistics import statistics
-from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE, RANKING, threshold_at_fpr
+from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE, RANKING
 from pointsman.tasks.spec import TaskSpec
 
 EXACT = 25  # below so many groups that differ McNemar's test counts every outcome
@@ -109,7 +110,7 @@ def right_answers(
         truth = np.asarray([example.label == spec.positive for example in examples])
         if 0 < truth.sum() < len(truth):
             scores = np.asarray([p.probabilities.get(spec.positive, 0.0) for p in predictions])
-            flagged = scores >= threshold_at_fpr(truth, scores, FALSE_POSITIVE_RATE)
+            flagged = scores >= threshold_at_fpr(scores, truth, FALSE_POSITIVE_RATE)
             return [
                 bool(right) and p.label is not None
                 for right, p in zip(flagged == truth, predictions, strict=True)

@@ -97,20 +97,6 @@ def recall_at_fpr(truth: NDArray[np.bool_], scores: NDArray[np.floating], rate: 
     return float(recall[false_positives <= rate].max())
 
 
-def threshold_at_fpr(truth: NDArray[np.bool_], scores: NDArray[np.floating], rate: float) -> float:
-    """Return the lowest threshold whose false-positive rate is at most `rate`.
-
-    Args:
-        truth: Whether each row is positive; some are and some are not.
-        scores: Probability of the positive label; rows at or above the threshold are flagged.
-        rate: Largest share of the negative rows that may be flagged.
-    """
-    from sklearn.metrics import roc_curve
-
-    false_positives, _, thresholds = roc_curve(truth, scores, drop_intermediate=False)
-    return float(thresholds[false_positives <= rate].min())
-
-
 def _per_class(
     spec: TaskSpec, gold: Sequence[str], answers: Sequence[str]
 ) -> dict[str, dict[str, float]]:
