@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from pointsman.core.errors import TrainingError
+
 AVERAGE = "average.safetensors"
 
 
@@ -79,7 +81,14 @@ class WeightAverage(TrainerCallback):
         """Take the average of a checkpoint.
 
         Raises:
-            FileNotFoundError: If the checkpoint holds none.
+            TrainingError: If the checkpoint holds none.
         """
-        held = load_file(checkpoint / AVERAGE)
+        file = checkpoint / AVERAGE
+        if not file.is_file():
+            raise TrainingError(
+                f"averaged weights at {file}",
+                got="no such file",
+                fix="delete this checkpoint: the one before it is taken, or training begins anew",
+            )
+        held = load_file(file)
         self._average = {n: held[n].to(p.device) for n, p in self._parameters.items()}

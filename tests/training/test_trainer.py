@@ -297,3 +297,12 @@ def test_bf16_trains_on_a_cpu_with_faster_kernels_and_the_plain_ones_come_back(t
     assert outcome.precision == "bf16"
     assert outcome.best_metric > 0.9
     assert outcome.model.config._attn_implementation == "sdpa"
+
+
+def test_a_checkpoint_without_its_average_is_refused(backbones, tmp_path):
+    jobs = {"ema": 0.9, "evaluate_every": 5}
+    with pytest.raises(KeyboardInterrupt):
+        train_until(make_job(backbones["bert"], tmp_path, **jobs), 7)
+    (tmp_path / "checkpoint-5" / AVERAGE).unlink()
+    with pytest.raises(TrainingError, match=AVERAGE):
+        trainer.train(make_job(backbones["bert"], tmp_path, **jobs))
