@@ -11,6 +11,11 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+def allows_few(rows: int, share: float) -> bool:
+    """Say whether a share of so many rows is too few mistakes for their rate to be known."""
+    return share * rows + 1e-9 < FEW_FALSE
+
+
 def ranked(scores: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the order of scores from the highest, and the last place of each tied score in it.
 

@@ -92,8 +92,9 @@ def share_interval(
     """
     share = np.asarray(chosen, dtype=np.float64)
     groups, weights = group_weights(examples, draws, seed)
-    drawn = [float(np.average(share, weights=row)) for row in weights]
-    return _ends(float(share.mean()), *percentiles(drawn), groups)
+    found = _interval(lambda row: float(np.average(share, weights=row)), groups, weights)
+    assert found is not None  # rows have a share
+    return found
 
 
 def type_intervals(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, PredictedSpan, Prediction, Span
+from pointsman.evaluation.cuts import ranked
 from pointsman.evaluation.text_metrics import FALSE_POSITIVE_RATE
 from pointsman.tasks.spec import TaskSpec
 
@@ -69,8 +70,7 @@ def _detector_statistics(
     truth = np.asarray([e.label == spec.positive for e in examples])
     flagged = np.asarray([p.label == spec.positive for p in predictions], dtype=np.float64)
     scores = np.asarray([p.probabilities[spec.positive or ""] for p in predictions])
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # last row of each tied score
+    order, ends = ranked(scores)
 
     def curve(weights: Weights) -> tuple[Weights, Weights]:
         """Return false-positive rate and recall at every distinct score, from (0, 0)."""
@@ -87,22 +87,27 @@ def _detector_statistics(
 
     def strict(weights: Weights) -> float:
         false_positives, recall = curve(weights)
+        if len(recall) == 1:
+            return float("nan")
         return float(np.max(recall[false_positives <= FALSE_POSITIVE_RATE], initial=-np.inf))
-
-    def rate(rows: NDArray[np.bool_], share: NDArray[np.float64]) -> Statistic:
-        def measure(weights: Weights) -> float:
-            mine = weights[rows]
-            return float(np.average(share[rows], weights=mine)) if mine.any() else float("nan")
-
-        return measure
 
     return {
         "roc_auc": area,
-        "recall_at_fpr_1": lambda w: strict(w) if len(curve(w)[0]) > 1 else float("nan"),
-        "precision": rate(flagged > 0, truth.astype(np.float64)),
-        "false_positive_rate": rate(~truth, flagged),
-        "false_negative_rate": rate(truth, 1 - flagged),
+        "recall_at_fpr_1": strict,
+        "precision": _share(flagged > 0, truth.astype(np.float64)),
+        "false_positive_rate": _share(~truth, flagged),
+        "false_negative_rate": _share(truth, 1 - flagged),
     }
+
+
+def _share(rows: NDArray[np.bool_], held: NDArray[np.float64]) -> Statistic:
+    """Return the share of some rows that hold, as a function of row weights; NaN without a row."""
+
+    def measure(weights: Weights) -> float:
+        mine = weights[rows]
+        return float(np.average(held[rows], weights=mine)) if mine.any() else float("nan")
+
+    return measure
 
 
 def _span_statistics(
@@ -121,15 +126,11 @@ def _span_statistics(
         right, guessed, true = weights @ rows
         return ratio(2 * right, guessed + true)
 
-    def untouched(weights: Weights) -> float:
-        mine = weights[clean]
-        return float(np.average(alone[clean], weights=mine)) if mine.any() else float("nan")
-
     return {
         "span_f1": f1,
         "span_precision": lambda w: ratio((w @ rows)[0], (w @ rows)[1]),
         "span_recall": lambda w: ratio((w @ rows)[0], (w @ rows)[2]),
-        "clean_share": untouched,
+        "clean_share": _share(clean, alone),
     }
 
 

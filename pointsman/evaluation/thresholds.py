@@ -10,10 +10,10 @@ import numpy as np
 from pointsman.core.errors import DataError
 from pointsman.core.types import Example, Prediction
 from pointsman.evaluation.cuts import (
-    FEW_FALSE,
     Floats,
     Mask,
     above_order_statistic,
+    allows_few,
     lowest_kept,
     ranked,
     threshold_at_fpr,
@@ -106,10 +106,9 @@ def _few_groups(examples: Sequence[Example], what: str) -> str:
 
 def _few_mistakes(rows: int, what: str, share: float, mistakes: str) -> str:
     """Say that a share of rows allows too few mistakes for their rate to be known."""
-    allowed = share * rows
-    if allowed + 1e-9 >= FEW_FALSE:
+    if not allows_few(rows, share):
         return ""
-    return f"{rows} {what}: {mistakes} is {allowed:.3g} of them, too few to say"
+    return f"{rows} {what}: {mistakes} is {share * rows:.3g} of them, too few to say"
 
 
 def _at_fpr(scores: Floats, truth: Mask, rule: Rule) -> Choice:

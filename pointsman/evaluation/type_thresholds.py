@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.core.types import Example, Prediction
-from pointsman.evaluation.cuts import FEW_FALSE, Floats, Mask, lowest_kept, ranked
+from pointsman.evaluation.cuts import Floats, Mask, allows_few, lowest_kept, ranked
 from pointsman.evaluation.intervals import Draws, group_weights, percentiles
 from pointsman.evaluation.rules import OperatingPoint, Rule
 from pointsman.tasks.spec import TaskSpec
@@ -43,7 +43,9 @@ def choose_by_type(
             chosen: float | None = _best_f1(spans, weights)
         else:
             chosen = _span_precision(spans.scores, spans.right, rule.value)
-            if chosen is not None and _few_wrong(spans, chosen, rule):
+            if chosen is not None and allows_few(
+                int((spans.scores >= chosen).sum()), 1 - rule.value
+            ):
                 thin.append(label)
         if chosen is None:
             missed.append(label)
@@ -60,12 +62,6 @@ def choose_by_type(
         notes.append(f"no threshold reaches a precision of {rule.value:g}: {', '.join(missed)}")
     enough = len(few) < len(spec.labels) and not thin
     return OperatingPoint(rule, thresholds, enough=enough, reached=not missed, notes=tuple(notes))
-
-
-def _few_wrong(spans: _Spans, threshold: float, rule: Rule) -> bool:
-    """Say whether a precision allows too few wrong spans for their share to be known."""
-    kept = int((spans.scores >= threshold).sum())
-    return (1 - rule.value) * kept + 1e-9 < FEW_FALSE
 
 
 @dataclass(frozen=True, slots=True)
