@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import typer
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from pointsman.tasks.spec import TaskSpec
 
 ROW_FILES = ("*.jsonl", "*.csv", "*.tsv", "*.parquet", "*.json")
+
+
+class ReadOptions(NamedTuple):
+    """How rows that are not prepared data are read, as the command line says it."""
+
+    columns: list[str]
+    label_map: list[str]
+    mirror: Path | None
+    on_bad_row: Literal["stop", "skip"]
 
 
 def audit_cli(
@@ -34,7 +43,7 @@ def audit_cli(
     label_map: list[str] = typer.Option(
         [], "--label-map", help="THEIRS=OURS, for labels, span labels and kinds of files."
     ),
-    on_bad_row: str = typer.Option("stop", help="stop or skip."),
+    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     backbone: str | None = typer.Option(None, help="Measure lengths with its tokenizer."),
     max_length: int = typer.Option(512, help="Longest input in tokens, with --backbone."),
     allow_leakage: bool = typer.Option(
@@ -46,12 +55,7 @@ def audit_cli(
     from pointsman.core.files import write_json
     from pointsman.pipeline.audit import audit_data
 
-    options = {
-        "columns": columns,
-        "label_map": label_map,
-        "mirror": mirror,
-        "on_bad_row": on_bad_row,
-    }
+    options = ReadOptions(columns, label_map, mirror, on_bad_row)
     leaking = 0
     for data, place in _read(places, task, output, options):
         encoder = None
@@ -92,7 +96,7 @@ def suspects_cli(
     label_map: list[str] = typer.Option(
         [], "--label-map", help="THEIRS=OURS, for labels and kinds of files."
     ),
-    on_bad_row: str = typer.Option("stop", help="stop or skip."),
+    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
     folds: int = typer.Option(5, min=2, help="Parts; each is judged by a model of the others."),
     reveal: bool = typer.Option(False, help="Show texts unmasked."),
 ) -> None:
@@ -101,12 +105,7 @@ def suspects_cli(
     from pointsman.pipeline.audit import mask
     from pointsman.pipeline.suspects import find_suspects, write_suspects
 
-    options = {
-        "columns": columns,
-        "label_map": label_map,
-        "mirror": mirror,
-        "on_bad_row": on_bad_row,
-    }
+    options = ReadOptions(columns, label_map, mirror, on_bad_row)
     found = _read(places, task, output, options)
     if len(found) > 1:
         raise ConfigError("one directory of prepared data", got=", ".join(places))
@@ -119,7 +118,7 @@ def suspects_cli(
 
 
 def _read(
-    places: list[str], task: str | None, output: Path | None, options: dict[str, Any]
+    places: list[str], task: str | None, output: Path | None, options: ReadOptions
 ) -> list[tuple[AuditedData, Path]]:
     """Return each data set with the file that its account goes to; raw rows are one data set."""
     from pointsman.core.errors import ConfigError
@@ -139,7 +138,7 @@ def _read(
     if raw:
         requests = _requests(raw, options)
         spec = load_task(task or _task_of(requests))
-        data = read_raw(spec, requests, on_bad_row=options["on_bad_row"])
+        data = read_raw(spec, requests, on_bad_row=options.on_bad_row)
         found.append((data, output or _beside(Path(raw[0])) / AUDIT))
     return found
 
@@ -177,9 +176,7 @@ def _row_files(place: str) -> list[str]:
     return [place] if whole or not inside else [str(file) for file in inside]
 
 
-def _requests(
-    places: list[str], options: dict[str, Any]
-) -> list[tuple[SourceRequest, Path | None]]:
+def _requests(places: list[str], options: ReadOptions) -> list[tuple[SourceRequest, Path | None]]:
     """Return a request for each file or source, and its mirror.
 
     A public source comes with its official splits, and so do files that are named after theirs.
@@ -189,10 +186,10 @@ def _requests(
     from pointsman.data.request import SourceRequest
     from pointsman.data.sources import source_at
 
-    columns = parse_pairs(options["columns"], option="--column")
+    columns = parse_pairs(options.columns, option="--column")
     how = {
         "columns": columns,
-        "label_map": parse_pairs(options["label_map"], option="--label-map"),
+        "label_map": parse_pairs(options.label_map, option="--label-map"),
     }
     files: list[str] = []  # and directories of train, validation and test files
     found: list[tuple[SourceRequest, Path | None]] = []
@@ -213,7 +210,7 @@ def _requests(
             request = source_request(file, columns=columns)
             kept = {"official_splits": True} if request.name else {"label_map": how["label_map"]}
             request = request.model_copy(update=kept)
-        found.append((request, options["mirror"]))
+        found.append((request, options.mirror))
     return found
 
 

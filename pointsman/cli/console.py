@@ -37,7 +37,8 @@ def report_error(message: str) -> None:
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to stdout."""
-    table = Table(title=shown(title), title_justify="left")
+    OUT.print(shown(title), style="italic", soft_wrap=True)  # a table folds its own title
+    table = Table()
     for name in header:
         table.add_column(shown(name), overflow="fold")
     for row in rows:

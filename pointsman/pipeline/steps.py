@@ -216,7 +216,7 @@ def refuse_other_bundle(bundle: Path, identity: dict[str, Any]) -> None:
     if differs:
         raise TrainingError(
             f"{bundle}: no bundle, or one of this run",
-            got=f"one of a run with another {', '.join(differs)}",
+            got=f"one of a run that differs in {', '.join(differs)}",
             fix="choose another output directory, or delete this one",
         )
 

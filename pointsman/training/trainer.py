@@ -168,7 +168,7 @@ def claim_directory(directory: Path, identity: dict[str, Any]) -> None:
         if differs:
             raise TrainingError(
                 f"{directory}: checkpoints of this run",
-                got=f"those of a run with another {', '.join(differs)}",
+                got=f"those of a run that differs in {', '.join(differs)}",
                 fix="choose another output directory, or delete this one",
             )
     elif any(directory.glob("checkpoint-*")):

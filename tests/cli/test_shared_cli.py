@@ -21,7 +21,7 @@ def place(backbones, tmp_path_factory):
         write_rows(directory / "data" / f"{name}.jsonl", rows)
     recipe = write_recipe(
         directory, backbones["bert"], [task("jailbreak"), task("pii")], method="trunk",
-        evaluate={"perturbations": []}, train={**TRAIN, "max_steps": 4, "evaluate_every": 2},
+        evaluate={"perturbations": []}, train={**TRAIN, "max_steps": 40, "evaluate_every": 20},
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(directory)
@@ -81,7 +81,7 @@ def test_evaluate_and_calibrate_find_the_head(pointsman, place, tmp_path):
 def test_compare_asks_one_head(pointsman, place, tmp_path):
     shared, part = place / "run" / "shared", place / "run" / "shared" / "parts" / "jailbreak"
     rows = write_rows(tmp_path / "rows.jsonl",
-                      [r for r in jailbreak_rows(20, seed=3) if r["kind"] != "harmful"])  # fmt: skip
+                      [r for r in jailbreak_rows(60) if r["kind"] != "harmful"])  # fmt: skip
     both = [f"both={shared}", "--data", rows, "-o", tmp_path / "out", "--latency-texts", 2]
     result = pointsman("compare", *both, f"again={shared}")
     assert result.code == 5 and "jailbreak, pii" in result.err
@@ -92,7 +92,8 @@ def test_compare_asks_one_head(pointsman, place, tmp_path):
     written = json.loads((tmp_path / "out" / "compare.json").read_text())
     first, second = written["entrants"]
     assert written["task"] == "jailbreak"  # the thresholds may differ, the ranking cannot
-    assert first["metrics"]["recall_at_fpr_1"] == second["metrics"]["recall_at_fpr_1"]
+    found = [entrant["metrics"]["recall_at_fpr_1"]["value"] for entrant in (first, second)]
+    assert found[0] == found[1] > 0
 
 
 def test_assemble_puts_parts_together(pointsman, place, tmp_path):
