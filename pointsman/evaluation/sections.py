@@ -250,11 +250,16 @@ def _per_class(account: Account) -> Section | None:
 
 def _per_type(account: Account) -> Section | None:
     rows = [
-        (label, row["precision"], row["recall"], row["f1"], row["spans"], row["groups"])
+        (label, *_of_spans(row), row["spans"], row["groups"])
         for label, row in account.figures.get("per_type", {}).items()
     ]
-    header = ("type", "precision", "recall", "F1", "spans", "templates or texts")
+    header = ("type", "precision", "recall", "F1", "spans", "groups")
     return _one("per_type", "Per type", header, rows) if rows else None
+
+
+def _of_spans(row: Mapping[str, Any]) -> tuple[float | None, ...]:
+    """Return precision, recall and F1 of a type; none of a type that the rows do not hold."""
+    return tuple(row[name] if row["spans"] else None for name in ("precision", "recall", "f1"))
 
 
 def _coverage(account: Account) -> Section | None:
