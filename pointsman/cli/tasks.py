@@ -17,7 +17,11 @@ def tasks_cli(as_json: bool = typer.Option(False, "--json", help="Print JSON."))
         typer.echo(json.dumps([spec.model_dump(mode="json") for spec in TASKS.values()], indent=2))
         return
     rows = [
-        (spec.name, spec.level, ", ".join(spec.labels), ", ".join(spec.sources), spec.headline)
+        (
+            f"{spec.name}\n{spec.level}\n{spec.headline}",
+            "\n".join(spec.sources),
+            ", ".join(spec.labels),
+        )
         for spec in TASKS.values()
     ]
-    show_table("Tasks", ("task", "level", "labels", "sources", "headline metric"), rows)
+    show_table("Tasks", ("task\nlevel\nheadline", "sources", "labels"), rows)
