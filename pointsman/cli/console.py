@@ -25,6 +25,11 @@ def shown(text: str) -> str:
     return escape(text.translate(_CONTROLS))
 
 
+def show(line: str) -> None:
+    """Print a line of a result to stdout; it is cut nowhere, so that a path can be copied."""
+    OUT.print(shown(line), soft_wrap=True)
+
+
 def say(line: str) -> None:
     """Print a line of news to stderr, so that stdout stays for results."""
     ERR.print(shown(line), soft_wrap=True)

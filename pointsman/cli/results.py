@@ -9,14 +9,17 @@ from typing import Any
 from pointsman.bundle.doubts import doubts
 from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import BundleMeta
-from pointsman.cli.console import say, show_table
+from pointsman.cli.console import say, show, show_table
 
 
 def show_figures(bundles: Sequence[Path]) -> None:
-    """Print one line a head: headline, cost, place."""
-    header = ("task", "headline", "test", "rows", "trained", "time", "memory", "bundle")
-    rows = [_line(head, path) for path in bundles for head in _heads(path)]
+    """Print one line a head, headline and cost, and where the bundles are."""
+    header = ("task", "headline", "test", "rows", "trained", "time", "memory")
+    heads = {path: _heads(path) for path in bundles}
+    rows = [_line(head) for found in heads.values() for head in found]
     show_table("Results on the test splits", header, rows)
+    for path, found in heads.items():
+        show(f"{', '.join(head.task.name for head in found)}: {path}")
 
 
 def _heads(path: Path) -> list[BundleMeta]:
@@ -24,13 +27,13 @@ def _heads(path: Path) -> list[BundleMeta]:
     return [meta] if isinstance(meta, BundleMeta) else list(meta.heads.values())
 
 
-def _line(meta: BundleMeta, path: Path) -> tuple[object, ...]:
+def _line(meta: BundleMeta) -> tuple[object, ...]:
     from pointsman.evaluation.report import headline
 
     name, value = headline(meta, meta.metrics)
     reached = "-" if value is None else value
     rows = meta.metrics.get("rows", "-")
-    return (meta.task.name, name, reached, rows, *_cost(meta), str(path))
+    return (meta.task.name, name, reached, rows, *_cost(meta))
 
 
 def _cost(meta: BundleMeta) -> tuple[str, str, str]:
