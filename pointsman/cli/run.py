@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import typer
@@ -36,8 +38,9 @@ def run_cli(
         return
     bundles = run_recipe(loaded, say)
     show_figures(bundles)
+    command = "pointsman" if shutil.which("pointsman") else sys.argv[0]
     OUT.print(
-        f'\nTry it:  pointsman classify {loaded.directory()} "Contact Dr. Sarah Johnson at '
+        f'\nTry it:  {command} classify {loaded.directory()} "Contact Dr. Sarah Johnson at '
         'sarah.j@example.org"',
         markup=False,
         soft_wrap=True,

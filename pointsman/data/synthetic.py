@@ -177,7 +177,15 @@ def _factory() -> Any:
     except ImportError:
         needed, fix = "Faker, which fills the PII templates", "pip install pointsman[train]"
         raise ConfigError(needed, got="no module named faker", fix=fix) from None
-    return Factory.create
+
+    def create(locale: str) -> Any:
+        fake = Factory.create(locale, use_weighting=False)
+        for provider in fake.get_providers():
+            if hasattr(provider, "cities"):  # Italy's come out of a set, in each process anew
+                provider.cities = sorted(provider.cities)
+        return fake
+
+    return create
 
 
 # The generator: which template, which locale, then text and spans together.
@@ -196,7 +204,7 @@ def _generate(
             template = next(pool)
             locale = _locale(template, rng)
             if locale not in fakes:
-                fakes[locale] = create(locale, use_weighting=False)
+                fakes[locale] = create(locale)
                 fakes[locale].random = rng
             example = _fill(template, Row(rng, fakes[locale], locale, template.register))
             if example.text not in seen:

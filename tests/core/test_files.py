@@ -188,3 +188,12 @@ def test_a_full_disk_under_a_rust_library_is_said_too(tmp_path):
         )
     with pytest.raises(RuntimeError, match="os error 5"), storage_errors(tmp_path):
         raise RuntimeError("I/O error (os error 5)")
+
+
+def test_files_of_a_directory_can_be_read_by_others(tmp_path):
+    with atomic_directory(tmp_path / "out") as new:
+        secret = new / "inner" / "weights"
+        secret.parent.mkdir()
+        secret.write_bytes(b"x")
+        secret.chmod(0o600)
+    assert (tmp_path / "out" / "inner" / "weights").stat().st_mode & 0o777 == 0o644

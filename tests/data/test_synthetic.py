@@ -6,6 +6,8 @@ import builtins
 import itertools
 import random
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -205,3 +207,18 @@ def test_without_faker_the_call_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigError, match="pip install pointsman"):
         synthetic.generate_pii(1, seed=0)
+
+
+def test_rows_do_not_hang_on_the_hash_seed():
+    code = (
+        "from pointsman.data.synthetic import generate_pii\n"
+        "print([example.text for example in generate_pii(1500, seed=13)])"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert said[0] == said[1]
