@@ -307,7 +307,7 @@ def test_another_run_is_refused(own):
     values["heads"]["pii"]["metrics"] = {}
     values["provenance"]["run"]["options"] = "0" * 16
     (own / "run" / "shared" / "bundle" / "bundle.json").write_text(json.dumps(values))
-    with pytest.raises(TrainingError, match="another options"):
+    with pytest.raises(TrainingError, match="differs in options"):
         run(own / "recipe.yaml")
 
 

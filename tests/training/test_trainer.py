@@ -202,7 +202,7 @@ def test_a_run_killed_just_after_its_last_checkpoint_had_ended(backbones, tmp_pa
 def test_another_runs_directory_is_refused(backbones, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train_until(make_job(backbones["bert"], tmp_path), 4)
-    with pytest.raises(TrainingError, match="another options"):
+    with pytest.raises(TrainingError, match="differs in options"):
         trainer.train(make_job(backbones["bert"], tmp_path, learning_rate=3e-3))
 
 
