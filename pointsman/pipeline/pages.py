@@ -103,9 +103,26 @@ def rewrite(directory: Path, say: Callable[[str], None]) -> list[Path]:
     for place in places:
         if not (place / ACCOUNT).is_file():
             say(f"{place}: no {ACCOUNT}, so no mistakes are listed; evaluate again to have them")
-        _write_reports(place, read_account(place))
+        account = read_account(place)
+        if _calibrated_since(place, account.meta):
+            say(
+                f"{place}: calibrated anew since it was evaluated; its report has the thresholds "
+                f"of then, and `pointsman evaluate {place / 'bundle'}` those of now"
+            )
+        _write_reports(place, account)
     runs = [run for run in dict.fromkeys((directory, *_parents(places))) if _is_run(run)]
     return [*(place / PAGE for place in places), *(write_run_index(run) for run in runs)]
+
+
+def _calibrated_since(place: Path, then: BundleMeta) -> bool:
+    """Say whether the bundle beside an evaluation answers by other thresholds than it had then."""
+    if not (place / "bundle" / META).is_file():
+        return False
+    now = read_any(place / "bundle")
+    if not isinstance(now, BundleMeta):
+        return False
+    kept = ("temperature", "thresholds", "abstain_below")
+    return any(getattr(now, name) != getattr(then, name) for name in kept)
 
 
 def _evaluations(directory: Path) -> list[Path]:

@@ -754,6 +754,7 @@ def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path
     dry = pointsman("calibrate", run, "--data", data, "--at", "fpr=0.2", "--dry-run")
     assert dry.code == 0, dry.err
     assert "nothing was changed" in dry.err and read_bundle(run / "bundle") == before
+    assert "calibrated anew" not in pointsman("report", run).err
     result = pointsman("calibrate", run, "--data", data, "--at", "fpr=0.2")
     assert result.code == 0, result.err
     after = read_bundle(run / "bundle")
@@ -767,6 +768,7 @@ def test_calibrate_changes_the_bundle_and_says_how(pointsman, own_demo, tmp_path
     assert "**Measured at the former operating point** (rule fpr=0.01" in card
     changed = {name for name in after.files if after.files[name] != before.files[name]}
     assert changed == {GOLDEN} and after.files.keys() == before.files.keys()
+    assert "calibrated anew since it was evaluated" in pointsman("report", run).err
 
 
 def test_calibrate_never_chooses_on_the_test_split(pointsman, own_demo):
