@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import compare_options as given
-from pointsman.cli.console import OUT, say, show_table
+from pointsman.cli.console import say, show, show_table
 
 if TYPE_CHECKING:
     from pointsman.pipeline.contestants import Rivals
@@ -128,7 +128,7 @@ def _run_recipe(path: Path, overrides: tuple[str, ...], rivals: Rivals, *, dry_r
     comparison = load_comparison(path, overrides)
     if dry_run:
         for line in plan_comparison(comparison):
-            OUT.print(line, markup=False, soft_wrap=True)
+            show(line)
         return
     for result in run_comparison(comparison, say, rivals=rivals).values():
         _show(result)
@@ -174,7 +174,7 @@ def _show(result: dict[str, Any]) -> None:
     header = ("name", *names, "latency", "a second", "memory", "trained")
     show_table(f"{result['task']}: {result['rows']:,} rows of {result['data']}", header, rows)
     for difference in result["differences"]:
-        OUT.print(difference["words"], markup=False, soft_wrap=True)
+        show(difference["words"])
     for name, reason in result["not_run"].items():
         say(f"{name} not run: {reason}")
 

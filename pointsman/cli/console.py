@@ -42,7 +42,8 @@ def report_error(message: str) -> None:
 
 def show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table to stdout."""
-    OUT.print(shown(title), style="italic", soft_wrap=True)  # a table folds its own title
+    if title:
+        OUT.print(shown(title), style="italic", soft_wrap=True)  # a table folds its own title
     table = Table()
     for name in header:
         table.add_column(shown(name), overflow="fold")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from pointsman.cli.console import OUT, say
+from pointsman.cli.console import say, show
 
 
 def run_cli(
@@ -34,14 +34,12 @@ def run_cli(
     loaded = load_recipe(recipe, (*overrides, *said))
     if dry_run:
         for line in plan(loaded):
-            OUT.print(line, markup=False, soft_wrap=True)
+            show(line)
         return
     bundles = run_recipe(loaded, say)
     show_figures(bundles)
     command = "pointsman" if shutil.which("pointsman") else sys.argv[0]
-    OUT.print(
+    show(
         f'\nTry it:  {command} classify {loaded.directory()} "Contact Dr. Sarah Johnson at '
         'sarah.j@example.org"',
-        markup=False,
-        soft_wrap=True,
     )

@@ -26,6 +26,7 @@ from typing import Any
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, Span
+from pointsman.data.fakers import faker_factory
 from pointsman.tasks.pii import PII
 
 ROUGH = 0.2  # share of the texts outside code and logs that are roughened: case, typos, line ends
@@ -89,7 +90,7 @@ def generate_pii(rows: int, *, seed: int) -> Iterator[Example]:
     Raises:
         ConfigError: If Faker is not installed, or a template has a slot that is not known.
     """
-    create, templates = _factory(), load_templates()  # here, so that errors come at the call
+    create, templates = faker_factory(), load_templates()  # here, so that errors come at the call
     return _generate(rows, random.Random(seed), create, templates)
 
 
@@ -169,23 +170,6 @@ def iban_check(country: str, account: str) -> str:
     """Return the two check digits of an IBAN (ISO 13616: mod 97, letters count from A = 10)."""
     number = "".join(str(int(c, 36)) for c in account + country + "00")
     return f"{98 - int(number) % 97:02d}"
-
-
-def _factory() -> Any:
-    try:
-        from faker import Factory
-    except ImportError:
-        needed, fix = "Faker, which fills the PII templates", "pip install pointsman[train]"
-        raise ConfigError(needed, got="no module named faker", fix=fix) from None
-
-    def create(locale: str) -> Any:
-        fake = Factory.create(locale, use_weighting=False)
-        for provider in fake.get_providers():
-            if hasattr(provider, "cities"):  # Italy's come out of a set, in each process anew
-                provider.cities = sorted(provider.cities)
-        return fake
-
-    return create
 
 
 # The generator: which template, which locale, then text and spans together.

@@ -72,7 +72,6 @@ def write_head_graphs(file: Path, outputs: Mapping[str, str]) -> None:
     weights = file.with_name(f"{file.name}.data")
     with storage_errors(file):
         onnx.save(onnx.load(file), file, save_as_external_data=True, location=weights.name)
-        weights.chmod(file.stat().st_mode)  # the library leaves it to its owner alone
         whole = Extractor(onnx.load(file, load_external_data=False))
         for head, output in outputs.items():
             onnx.save(whole.extract_model(list(INPUTS), [output]), file.with_name(head_graph(head)))
