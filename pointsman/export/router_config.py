@@ -72,10 +72,25 @@ def threshold_of(meta: BundleMeta) -> Threshold:
                 "by the likeliest label does not"
             )
     else:
-        value, lost = meta.abstain_below, "; below it the router takes no domain"
+        value = meta.abstain_below
+        lost = "; below it the router takes no domain"
+        if rule and not value:
+            lost = (
+                f", the least that the router takes, so that every answer counts: {_without(meta)}"
+            )
+            return Threshold(LEAST, f"threshold {LEAST:.4g}{lost}")
     value = _usable(value)
     chosen = f"chosen for {rule}" if rule else "not calibrated"
+    if rule and not meta.operating_point.get("reached", True):
+        chosen += ", which was out of reach"
     return Threshold(value, f"threshold {value:.4g}, {chosen}{lost}")
+
+
+def _without(meta: BundleMeta) -> str:
+    """Say why a rule chose no threshold for a task that abstains."""
+    rule = meta.operating_point["rule"]
+    reached = meta.operating_point.get("reached", True)
+    return f"{rule} needs no threshold" if reached else f"{rule} is out of reach with any"
 
 
 def _usable(value: float) -> float:

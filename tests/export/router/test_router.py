@@ -178,6 +178,32 @@ def test_thresholds_that_the_router_does_not_take(bundles):
 
 
 @pytest.mark.parametrize(
+    ("point", "below", "value", "words"),
+    [
+        (
+            {"rule": "accuracy=0.95", "reached": True},
+            0.0,
+            LEAST,
+            "accuracy=0.95 needs no threshold",
+        ),
+        ({"rule": "accuracy=0.95", "reached": False}, 0.0, LEAST, "is out of reach with any"),
+        ({"rule": "accuracy=0.95", "reached": False}, 0.9, 0.9, "which was out of reach; below it"),
+        (
+            {"rule": "accuracy=0.95", "reached": True},
+            0.9,
+            0.9,
+            "chosen for accuracy=0.95; below it",
+        ),
+        ({}, 0.0, LEAST, "not calibrated; below it"),
+    ],
+)
+def test_a_threshold_says_what_it_was_chosen_for(bundles, point, below, value, words):
+    meta = read_bundle(bundles["bert", "category"])
+    found = threshold_of(meta.model_copy(update={"operating_point": point, "abstain_below": below}))
+    assert found.value == value and words in found.note
+
+
+@pytest.mark.parametrize(
     ("family", "backbone", "wanted"),
     [
         ("modernbert", "modernbert-base", "lora_pii_detector_modernbert-base_model"),
