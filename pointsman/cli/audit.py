@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from pointsman.cli.console import say, show_table
+from pointsman.cli.options import Mirror, OnBadRow, parse_pairs, source_request
 
 if TYPE_CHECKING:
     from pointsman.data.audit import AuditedData
@@ -24,7 +25,7 @@ class ReadOptions(NamedTuple):
     columns: list[str]
     label_map: list[str]
     mirror: Path | None
-    on_bad_row: Literal["stop", "skip"]
+    on_bad_row: OnBadRow
 
 
 def audit_cli(
@@ -38,12 +39,12 @@ def audit_cli(
     output: Path | None = typer.Option(
         None, "-o", "--output", help="The file; audit.json in the data's directory if not given."
     ),
-    mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
+    mirror: Mirror = None,
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     label_map: list[str] = typer.Option(
         [], "--label-map", help="THEIRS=OURS, for labels, span labels and kinds of files."
     ),
-    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    on_bad_row: OnBadRow = "stop",
     backbone: str | None = typer.Option(None, help="Measure lengths with its tokenizer."),
     max_length: int = typer.Option(512, help="Longest input in tokens, with --backbone."),
     allow_leakage: bool = typer.Option(
@@ -91,12 +92,12 @@ def suspects_cli(
     places: list[str] = typer.Argument(help="Prepared data, or labelled files."),
     output: Path = typer.Option(..., "-o", "--output", help="The CSV file."),
     task: str | None = typer.Option(None, help="A task, for what is not prepared data."),
-    mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
+    mirror: Mirror = None,
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     label_map: list[str] = typer.Option(
         [], "--label-map", help="THEIRS=OURS, for labels and kinds of files."
     ),
-    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    on_bad_row: OnBadRow = "stop",
     folds: int = typer.Option(5, min=2, help="Parts; each is judged by a model of the others."),
     reveal: bool = typer.Option(False, help="Show texts unmasked."),
 ) -> None:
@@ -181,7 +182,6 @@ def _requests(places: list[str], options: ReadOptions) -> list[tuple[SourceReque
 
     A public source comes with its official splits, and so do files that are named after theirs.
     """
-    from pointsman.cli.options import parse_pairs, source_request
     from pointsman.data.local_files import splits_by_name
     from pointsman.data.request import SourceRequest
     from pointsman.data.sources import source_at

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import typer
 
 from pointsman.cli.console import say
+from pointsman.cli.options import OnBadRow, parse_pairs
 
 
 def calibrate_cli(
@@ -27,14 +27,13 @@ def calibrate_cli(
     head: str | None = typer.Option(
         None, help="Which head of a shared bundle; that of prepared data when not given."
     ),
-    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    on_bad_row: OnBadRow = "stop",
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print the figures, change nothing."),
 ) -> None:
     """Choose temperature and thresholds of a bundle on labelled rows, without training."""
     from pointsman.bundle.exports import outdated_exports
     from pointsman.bundle.layout import find_bundles
-    from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_operating_point
     from pointsman.data.prepared import is_prepared
     from pointsman.export.golden import add_golden

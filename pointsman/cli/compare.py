@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointsman.cli import compare_options as given
 from pointsman.cli.console import say, show, show_table
+from pointsman.cli.options import OnBadRow, parse_pairs
 
 if TYPE_CHECKING:
     from pointsman.pipeline.contestants import Rivals
@@ -24,7 +25,7 @@ def compare_cli(
     seed: given.Seed = None,
     latency_texts: given.LatencyTexts = None,
     columns: given.Columns = [],  # noqa: B006
-    on_bad_row: given.OnBadRow = "stop",
+    on_bad_row: OnBadRow = "stop",
     peers: given.Peers = [],  # noqa: B006
     label_map: given.LabelMap = [],  # noqa: B006
     offsets: given.Offsets = "code-points",
@@ -110,7 +111,6 @@ def _llm_options(url: str | None, model: str | None, values: dict[str, Any]) -> 
 
 
 def _rivals(peers: list[str], foreign: dict[str, Any], llm: Any, concurrency: int) -> Rivals:
-    from pointsman.cli.options import parse_pairs
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.contestants import Rivals, name_peers
     from pointsman.pipeline.peers import Foreign
@@ -142,7 +142,6 @@ def _compare(
     rows: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
-    from pointsman.cli.options import parse_pairs
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.compare import compare_bundles
     from pointsman.pipeline.contestants import check_same_task, choose_rows, name_bundles

@@ -30,7 +30,6 @@ LatencyTexts = Annotated[
     int | None, Option(min=1, help="Texts that are asked one by one; 100 when not given.")
 ]
 Columns = Annotated[list[str], Option("--column", help="FIELD=COLUMN, as in text=prompt.")]
-OnBadRow = Annotated[Literal["stop", "skip"], Option(help="stop or skip.")]
 Peers = Annotated[
     list[str],
     Option("--peer", help="URL, transformers directory or presidio, or NAME=... Repeatable."),

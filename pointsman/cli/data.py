@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from pointsman.cli.console import say, show_table
+from pointsman.cli.options import Mirror, OnBadRow, parse_pairs, source_requests
 
 
 def prepare_cli(
@@ -15,9 +16,9 @@ def prepare_cli(
         [], "--source", help="A source's name, or a local file or directory. Repeatable."
     ),
     output: Path = typer.Option(..., "-o", "--output", help="Directory for the prepared data."),
-    mirror: Path | None = typer.Option(None, help="Local mirror of the hub."),
+    mirror: Mirror = None,
     limit: int | None = typer.Option(None, min=1, help="At most so many rows of each source."),
-    on_bad_row: str = typer.Option("stop", help="stop or skip."),
+    on_bad_row: OnBadRow = "stop",
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     licence: str | None = typer.Option(None, help="SPDX identifier, for local files."),
     labels: list[str] = typer.Option([], "--label", help="Keep this label only. Repeatable."),
@@ -30,7 +31,6 @@ def prepare_cli(
     ),
 ) -> None:
     """Read sources, check every row, split by group, and write a manifest."""
-    from pointsman.cli.options import parse_pairs, source_requests
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError
     from pointsman.data.prepare import PrepareOptions, prepare

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
 from pointsman.cli.console import say, show_table
+from pointsman.cli.options import OnBadRow, parse_pairs
 
 if TYPE_CHECKING:
     from pointsman.evaluation.perturbed import EvaluateOptions
@@ -37,7 +38,7 @@ def evaluate_cli(
     head: str | None = typer.Option(
         None, help="Which head of a shared bundle; that of prepared data when not given."
     ),
-    on_bad_row: Literal["stop", "skip"] = typer.Option("stop", help="stop or skip."),
+    on_bad_row: OnBadRow = "stop",
     columns: list[str] = typer.Option([], "--column", help="FIELD=COLUMN, as in text=prompt."),
     reveal: bool = typer.Option(False, help="Show personal data in the listed mistakes."),
     perturb: bool = typer.Option(True, help="Also score rows that are written differently."),
@@ -47,7 +48,6 @@ def evaluate_cli(
 ) -> None:
     """Evaluate a bundle through the predictor that users call."""
     from pointsman.bundle.layout import find_bundles
-    from pointsman.cli.options import parse_pairs
     from pointsman.cli.results import show_evaluation
     from pointsman.core.config import apply_overrides
     from pointsman.core.errors import ConfigError

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pointsman.cli.console import say, show_table
+from pointsman.cli.options import parse_names
 
 if TYPE_CHECKING:
     from pointsman.pipeline.export import Outcome
@@ -49,7 +50,6 @@ def export_cli(
     (router-onnx).
     """
     from pointsman.bundle.layout import find_bundles
-    from pointsman.cli.options import parse_names
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.export import export_bundle, refuse_unblessed
     from pointsman.pipeline.forms import OUTSIDE, choose_forms, directory_beside

@@ -1,13 +1,20 @@
-"""Options that several commands read: pairs, sources."""
+"""Options that several commands have: types with their help, pairs, sources."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Option
 
 if TYPE_CHECKING:
     from pointsman.data.request import SourceRequest
+
+OnBadRow = Annotated[Literal["stop", "skip"], Option(help="stop or skip.")]
+Mirror = Annotated[
+    Path | None, Option(exists=True, file_okay=False, help="Local mirror of the hub.")
+]
 
 FILE_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 

@@ -46,15 +46,13 @@ def _cost(meta: BundleMeta) -> tuple[str, str, str]:
 def show_evaluation(meta: BundleMeta, figures: dict[str, Any]) -> None:
     """Print an evaluation: plain figures, figures per label or type, slices, perturbations."""
     from pointsman.evaluation.report import title
+    from pointsman.evaluation.sections import class_table, type_table
 
     plain = [(title(k), v) for k, v in figures.items() if isinstance(v, int | float)]
     show_table(f"{meta.task.title}", ("metric", "value"), plain)
-    for key, what in (("per_class", "label"), ("per_type", "type")):
-        if key in figures:
-            table = figures[key]
-            columns = list(next(iter(table.values())))
-            rows = [(label, *(row[c] for c in columns)) for label, row in table.items()]
-            show_table("", (what, *columns), rows)
+    for table in (class_table(figures), type_table(figures)):
+        if table is not None:
+            show_table(table.caption, table.header, table.rows)
     for key, what in (("slices", "slice"), ("perturbations", "perturbation")):
         if key in figures:
             header = (what, "rows", "figure", "value", "95% interval")

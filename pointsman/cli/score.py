@@ -8,6 +8,7 @@ from typing import Literal
 import typer
 
 from pointsman.cli.console import say
+from pointsman.cli.options import parse_pairs
 from pointsman.cli.predictors import HEAD_HELP, load_predictors
 
 
@@ -35,7 +36,6 @@ def score_cli(
 
     Stop it at any moment: the same command goes on where it stopped.
     """
-    from pointsman.cli.options import parse_pairs
     from pointsman.core.errors import SourceError
     from pointsman.data.local_files import count_rows
     from pointsman.pipeline.progress import progress_bar

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from pointsman.cli.console import say
+from pointsman.cli.options import Mirror
 
 
 def train_cli(
@@ -17,9 +18,7 @@ def train_cli(
     method: str = typer.Option("full", help="full or lora."),
     preset: str = typer.Option("default", help="default or document."),
     rank: int | None = typer.Option(None, help="Rank of LoRA; the task's own when not given."),
-    mirror: Path | None = typer.Option(
-        None, exists=True, file_okay=False, help="Local mirror of the hub."
-    ),
+    mirror: Mirror = None,
     revision: str | None = typer.Option(None, help="Commit of the backbone on the hub."),
     at: str | None = typer.Option(
         None, help="Operating point of the thresholds, as in fpr=0.01; the task's own."

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pointsman.cli.options import parse_names
+
 if TYPE_CHECKING:
     from pointsman.export.parity import Outcome
 
@@ -31,7 +33,6 @@ def verify_cli(
     from pointsman.bundle.layout import find_bundles
     from pointsman.cli.console import report_error
     from pointsman.cli.contract import contract_cli
-    from pointsman.cli.options import parse_names
     from pointsman.core.errors import ConfigError, PointsmanError
 
     required = parse_names(require)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -197,7 +198,10 @@ def _shortcuts(found: Mapping[str, Any], shown: Show) -> Iterator[Finding]:
             f"(the commonest label {source['majority']:.2f})"
         )
         yield _finding("shortcut: source", "warning", text)
-    for label, auc in found["length"].items():
+    lengths = list(found["length"].items())
+    if len(lengths) == 2 and math.isclose(sum(auc for _, auc in lengths), 1.0):
+        del lengths[1]  # of two labels, what makes the one long makes the other short
+    for label, auc in lengths:
         if max(auc, 1 - auc) >= _AUC:
             side = "long" if auc > 0.5 else "short"
             text = f"texts of {label} are {side}: their number of words reaches ROC-AUC {auc:.2f}"

@@ -41,5 +41,5 @@ def _refuse_unknown(spec: TaskSpec, examples: Sequence[Example]) -> None:
 
 
 def scalars(figures: dict[str, Any]) -> dict[str, float]:
-    """Return the figures that are plain numbers."""
-    return {k: float(v) for k, v in figures.items() if isinstance(v, int | float)}
+    """Return the figures that are plain numbers; counts stay whole numbers."""
+    return {k: v for k, v in figures.items() if isinstance(v, int | float)}

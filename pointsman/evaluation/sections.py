@@ -240,21 +240,31 @@ def _confusion(account: Account) -> Section | None:
 
 
 def _per_class(account: Account) -> Section | None:
-    rows = [
-        (label, row["precision"], row["recall"], row["f1"], row["rows"])
-        for label, row in account.figures.get("per_class", {}).items()
-    ]
-    header = ("label", "precision", "recall", "F1", "rows")
-    return _one("per_class", "Per label", header, rows) if rows else None
+    table = class_table(account.figures)
+    return None if table is None else Section("per_class", "Per label", (table,))
 
 
 def _per_type(account: Account) -> Section | None:
-    rows = [
+    table = type_table(account.figures)
+    return None if table is None else Section("per_type", "Per type", (table,))
+
+
+def class_table(figures: Mapping[str, Any]) -> Table | None:
+    """Return a line a label of a task on whole texts, or nothing of another task."""
+    rows = tuple(
+        (label, row["precision"], row["recall"], row["f1"], row["rows"])
+        for label, row in figures.get("per_class", {}).items()
+    )
+    return Table(("label", "precision", "recall", "F1", "rows"), rows) if rows else None
+
+
+def type_table(figures: Mapping[str, Any]) -> Table | None:
+    """Return a line a type of spans, or nothing of a task on whole texts."""
+    rows = tuple(
         (label, *_of_spans(row), row["spans"], row["groups"])
-        for label, row in account.figures.get("per_type", {}).items()
-    ]
-    header = ("type", "precision", "recall", "F1", "spans", "groups")
-    return _one("per_type", "Per type", header, rows) if rows else None
+        for label, row in figures.get("per_type", {}).items()
+    )
+    return Table(("type", "precision", "recall", "F1", "spans", "groups"), rows) if rows else None
 
 
 def _of_spans(row: Mapping[str, Any]) -> tuple[float | None, ...]:

@@ -60,7 +60,7 @@ def finish(predictor: Predictor, bundle: Path, request: TrainRequest, rule: Rule
         out=request.directory,
     )
     if (worse := calibration_note(figures["calibration"])) is not None:
-        say(f"  {worse.text}")
+        say(f"  {request.data.spec.name}: {worse.text[0].lower()}{worse.text[1:]}")
 
 
 def _calibrate_once(

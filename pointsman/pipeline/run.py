@@ -191,7 +191,12 @@ def task_of(data: Path | None) -> str | None:
 
 
 def plan(recipe: Recipe) -> list[str]:
-    """Return what a recipe would do, a line a step, checking all that needs no data."""
+    """Return what a recipe would do, a line a step, checking all that needs no data.
+
+    Raises:
+        ConfigError: If a task's options are not to be had, or the recipe's mirror is not there.
+    """
+    _mirror(recipe)
     lines = [f"{recipe.name}: {recipe.about}".rstrip(": "), f"run directory {recipe.directory()}"]
     for task in recipe.tasks:
         spec = task.spec()
@@ -282,7 +287,7 @@ def _mirror(recipe: Recipe) -> Path | None:
         return None
     path = Path(recipe.mirror)
     if not path.is_dir():
-        raise ConfigError(f"mirror: a directory at {path}", got="no such directory")
+        raise ConfigError(f"the recipe's mirror: a directory at {path}", got="no such directory")
     return path
 
 

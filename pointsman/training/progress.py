@@ -90,8 +90,13 @@ class TrainingProgress(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Close the bar."""
+        """Close the bar, and say so where patience ended training before its time."""
         self.close()
+        if state.global_step < state.max_steps:
+            self._say(
+                f"  stopped at step {state.global_step} of {state.max_steps}: the last evaluations "
+                f"brought no better {self._metric}"
+            )
 
     def close(self) -> None:
         """Take the bar off the screen; also when training ends in an error."""

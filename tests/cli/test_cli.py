@@ -595,6 +595,8 @@ def test_run_dry_and_for_good(pointsman, backbones, tmp_path, monkeypatch):
         (("train", "jailbreak", "--data", "DATA", "--method", "qlora"), 2, "lora"),
         (("train", "jailbreak", "--data", "DATA", "--rank", "0"), 2, "rank"),
         (("train", "jailbreak", "--data", "DATA", "--backbone", "org/model", "--mirror", "gone"), 2, "gone"),
+        (("data", "prepare", "pii", "--source", "presidio", "--mirror", "gone", "-o", "x"), 2, "--mirror"),
+        (("data", "prepare", "jailbreak", "--source", "starter", "-o", "x", "--on-bad-row", "leave"), 2, "--on-bad-row"),
         (("run", "gone.yaml"), 2, "gone.yaml"),
         (("run", "."), 2, "directory"),
         (("data", "prepare", "jailbreak", "-o", "x"), 2, "--source"),

@@ -214,8 +214,11 @@ def test_a_label_readable_from_length():
     parts = healthy()
     parts["train"] = rows(60, words=80) + rows(60, "math", words=9)
     told = [f for f in found_in(parts)["findings"] if f["check"] == "shortcut: length"]
-    assert len(told) == 2 and all(len(finding["examples"]) == 1 for finding in told)
-    assert find_shortcuts(parts["train"], [], SPEC)["typical"] == {"law": 30, "math": 90}
+    assert len(told) == 1 and len(told[0]["examples"]) == 1, "what the one is, the other is not"
+    parts["train"] += rows(60, "history", words=9)  # with math, as short
+    told = [f for f in found_in(parts)["findings"] if f["check"] == "shortcut: length"]
+    assert len(told) == 1, "of three, the one that is told"
+    assert find_shortcuts(parts["train"], [], SPEC)["typical"] == {"law": 30, "math": 90, "history": 150}
 
 
 def test_a_label_readable_from_a_prefix():

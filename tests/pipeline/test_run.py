@@ -471,6 +471,8 @@ def test_a_mirror_that_is_not_there_is_said(place, backbones):
     recipe = write_recipe(place, backbones["bert"], [task("jailbreak")], mirror="nowhere")
     with pytest.raises(ConfigError, match="nowhere"):
         run(recipe)
+    with pytest.raises(ConfigError, match="nowhere"):
+        plan(load_recipe(recipe))
     assert not (place / "run").exists()
 
 

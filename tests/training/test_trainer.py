@@ -1,5 +1,6 @@
 """Training: the same result twice, and after being stopped anywhere."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -183,7 +184,10 @@ def test_kill_9_loses_nothing(backbones, tmp_path):
 
 def test_early_stopping_counts_on_after_a_resume(backbones, tmp_path):
     jobs = {"patience": 2, "learning_rate": 1e-9, "evaluate_every": 5}
-    whole = trainer.train(make_job(backbones["bert"], tmp_path / "whole", **jobs))
+    job = make_job(backbones["bert"], tmp_path / "whole", **jobs)
+    said = []
+    whole = trainer.train(dataclasses.replace(job, say=said.append))
+    assert "stopped at step 15 of" in said[-1] and job.checkpoint_metric in said[-1]
     with pytest.raises(KeyboardInterrupt):
         train_until(make_job(backbones["bert"], tmp_path / "cut", **jobs), 12)
     cut = trainer.train(make_job(backbones["bert"], tmp_path / "cut", **jobs))
