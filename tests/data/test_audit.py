@@ -218,7 +218,11 @@ def test_a_label_readable_from_length():
     parts["train"] += rows(60, "history", words=9)  # with math, as short
     told = [f for f in found_in(parts)["findings"] if f["check"] == "shortcut: length"]
     assert len(told) == 1, "of three, the one that is told"
-    assert find_shortcuts(parts["train"], [], SPEC)["typical"] == {"law": 30, "math": 90, "history": 150}
+    assert find_shortcuts(parts["train"], [], SPEC)["typical"] == {
+        "law": 30,
+        "math": 90,
+        "history": 150,
+    }
 
 
 def test_a_label_readable_from_a_prefix():
