@@ -26,7 +26,14 @@ INDEX = "export.json"
 WEIGHTS = "model.safetensors"
 _AGAIN = "export it again with `pointsman export`"
 # what of a head's metadata its decisions follow from, beside its logits
-_DECIDES = {"temperature", "thresholds", "abstain_below", "pool_words", "postprocess"}
+_DECIDES = {
+    "temperature",
+    "thresholds",
+    "abstain_below",
+    "pool_words",
+    "adjacent_cost",
+    "postprocess",
+}
 
 
 class ExportEntry(Closed):

@@ -72,6 +72,11 @@ class BundleMeta(Closed):
     pool_words: bool = Field(
         False, description="Whether the tokens of one word share a label, in a token task."
     )
+    adjacent_cost: float = Field(
+        0.0,
+        ge=0,
+        description="What it costs a token task that a span directly follows another, in nats.",
+    )
     postprocess: PostOptions = Field(
         default_factory=PostOptions, description="Steps laid over the spans of a token task."
     )

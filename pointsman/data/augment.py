@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pointsman.core.types import Example
+from pointsman.data.benign import TRAINED
 from pointsman.data.perturb import LONGEST, PERTURBATIONS, perturb_example, refuse_lost_spans
 from pointsman.data.sampling import strata_of, stratified_sample
 from pointsman.tasks.spec import TaskSpec
@@ -36,5 +37,5 @@ def augment(
     for name, share in shares.items():
         own = seed + order.index(name)  # else every perturbation would draw the same rows
         drawn = stratified_sample(rows, strata, round(share * len(examples)), seed=own)
-        made[name] = [perturb_example(rows[i], name, seed) for i in drawn]
+        made[name] = [perturb_example(rows[i], name, seed, TRAINED) for i in drawn]
     return made

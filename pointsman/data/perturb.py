@@ -19,7 +19,7 @@ from itertools import accumulate, groupby
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, Span
-from pointsman.data.benign import REPORT, SMALL_TALK, WORDS
+from pointsman.data.benign import EVALUATED, WORDS, Prose
 
 LONGEST = 100_000  # code points: beyond it a text is left out; base64 of it still fits a predictor
 TYPO_SHARE, HOMOGLYPH_SHARE, ZERO_WIDTH_SHARE, LEET_SHARE = 0.1, 0.3, 0.5, 0.5
@@ -76,14 +76,14 @@ class Perturbation:
         strength: How much of a text it changes.
         about: Whom it stands for.
         keeps_spans: Whether spans still hold what their label says, so that token tasks have it.
-        rewrite: From text, spans and a source of draws to the new text.
+        rewrite: From text, spans, a source of draws and prose to put around to the new text.
     """
 
     name: str
     strength: str
     about: str
     keeps_spans: bool
-    rewrite: Callable[[str, Sequence[Span], random.Random], Rewrite]
+    rewrite: Callable[[str, Sequence[Span], random.Random, Prose], Rewrite]
 
 
 def perturb(text: str, name: str, seed: int) -> str:
@@ -92,11 +92,17 @@ def perturb(text: str, name: str, seed: int) -> str:
     Raises:
         ConfigError: If there is no perturbation of that name.
     """
-    return _rewrite(text, (), name, seed).text
+    return _rewrite(text, (), name, seed, EVALUATED).text
 
 
-def perturb_example(example: Example, name: str, seed: int) -> Example:
+def perturb_example(example: Example, name: str, seed: int, prose: Prose = EVALUATED) -> Example:
     """Return a row under a perturbation, with its spans moved along.
+
+    Args:
+        example: The row.
+        name: The perturbation.
+        seed: Of its draws.
+        prose: What `padding` and `document` put around.
 
     Raises:
         ConfigError: If there is no perturbation of that name, or it does not keep spans and the
@@ -104,13 +110,13 @@ def perturb_example(example: Example, name: str, seed: int) -> Example:
     """
     if example.spans:
         refuse_lost_spans((name,))
-    new = _rewrite(example.text, example.spans, name, seed)
+    new = _rewrite(example.text, example.spans, name, seed, prose)
     return replace(example, text=new.text, spans=new.move(example.spans))
 
 
-def _rewrite(text: str, spans: Sequence[Span], name: str, seed: int) -> Rewrite:
+def _rewrite(text: str, spans: Sequence[Span], name: str, seed: int, prose: Prose) -> Rewrite:
     draw = random.Random(f"{seed}:{name}:{text}")
-    return find(name).rewrite(text, spans, draw)
+    return find(name).rewrite(text, spans, draw, prose)
 
 
 def find(name: str) -> Perturbation:
@@ -174,7 +180,7 @@ def _near_keys() -> dict[str, str]:
 NEAR_KEYS = _near_keys()
 
 
-def _typos(text: str, spans: Sequence[Span], draw: random.Random) -> Rewrite:
+def _typos(text: str, spans: Sequence[Span], draw: random.Random, _prose: Prose) -> Rewrite:
     words = _words(text, spans)
     letters = [[i for i in range(*word) if text[i].isalpha()] for word in words]
     editable = [places for places in letters if len(places) > 1]
@@ -209,19 +215,21 @@ def _near_key(letter: str, draw: random.Random) -> str:
     return key.upper() if letter.isupper() else key
 
 
-def _lower(text: str, _spans: Sequence[Span], _draw: random.Random) -> Rewrite:
+def _lower(text: str, _spans: Sequence[Span], _draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite([c.lower() for c in text])  # one letter may become two code points
 
 
-def _upper(text: str, _spans: Sequence[Span], _draw: random.Random) -> Rewrite:
+def _upper(text: str, _spans: Sequence[Span], _draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite([c.upper() for c in text])
 
 
-def _mixed(text: str, _spans: Sequence[Span], draw: random.Random) -> Rewrite:
+def _mixed(text: str, _spans: Sequence[Span], draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite([draw.choice((c.lower(), c.upper())) for c in text])
 
 
-def _no_punctuation(text: str, spans: Sequence[Span], _draw: random.Random) -> Rewrite:
+def _no_punctuation(
+    text: str, spans: Sequence[Span], _draw: random.Random, _prose: Prose
+) -> Rewrite:
     kept = {i for span in spans for i in range(span.start, span.end)}
     marks = [unicodedata.category(c).startswith("P") and i not in kept for i, c in enumerate(text)]
     pieces = list(text)
@@ -239,21 +247,27 @@ def _gap(text: str, start: int, end: int) -> str:
     return "" if text[start - 1].isspace() or text[end].isspace() else " "
 
 
-def _padding(text: str, _spans: Sequence[Span], draw: random.Random) -> Rewrite:
-    drawn = draw.sample(SMALL_TALK, 2 * PADDED)
+def _padding(text: str, _spans: Sequence[Span], draw: random.Random, prose: Prose) -> Rewrite:
+    drawn = draw.sample(prose.small_talk, 2 * PADDED)
     before, after = " ".join(drawn[:PADDED]), " ".join(drawn[PADDED:])
     return Rewrite(list(text), f"{before}\n\n", f"\n\n{after}")
 
 
-def _document(text: str, _spans: Sequence[Span], draw: random.Random) -> Rewrite:
-    places = sorted(draw.sample(range(len(REPORT)), DOCUMENT_BEFORE + DOCUMENT_AFTER))
-    lines = [REPORT[place] for place in places]
+def _document(text: str, _spans: Sequence[Span], draw: random.Random, prose: Prose) -> Rewrite:
+    places = sorted(draw.sample(range(len(prose.report)), DOCUMENT_BEFORE + DOCUMENT_AFTER))
+    lines = [prose.report[place] for place in places]
     before, after = " ".join(lines[:DOCUMENT_BEFORE]), " ".join(lines[DOCUMENT_BEFORE:])
     return Rewrite(list(text), f"{before}\n\n", f"\n\n{after}")
 
 
 def _replaced(
-    text: str, _spans: Sequence[Span], draw: random.Random, *, table: dict[str, str], share: float
+    text: str,
+    _spans: Sequence[Span],
+    draw: random.Random,
+    _prose: Prose,
+    *,
+    table: dict[str, str],
+    share: float,
 ) -> Rewrite:
     places = [i for i, c in enumerate(text) if c in table]
     pieces = list(text)
@@ -262,7 +276,7 @@ def _replaced(
     return Rewrite(pieces)
 
 
-def _zero_width(text: str, spans: Sequence[Span], draw: random.Random) -> Rewrite:
+def _zero_width(text: str, spans: Sequence[Span], draw: random.Random, _prose: Prose) -> Rewrite:
     words = _words(text, spans)
     inside = [
         [i for i in range(a, b - 1) if text[i].isalnum() and text[i + 1].isalnum()]
@@ -275,11 +289,11 @@ def _zero_width(text: str, spans: Sequence[Span], draw: random.Random) -> Rewrit
     return Rewrite(pieces)
 
 
-def _base64(text: str, _spans: Sequence[Span], _draw: random.Random) -> Rewrite:
+def _base64(text: str, _spans: Sequence[Span], _draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite((), base64.b64encode(text.encode()).decode("ascii"))
 
 
-def _rot13(text: str, _spans: Sequence[Span], _draw: random.Random) -> Rewrite:
+def _rot13(text: str, _spans: Sequence[Span], _draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite((), codecs.encode(text, "rot13"))
 
 

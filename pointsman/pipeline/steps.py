@@ -31,6 +31,7 @@ from pointsman.pipeline.packing import (
 )
 from pointsman.pipeline.starts import count_weights, find_start, read_encoder
 from pointsman.pipeline.terms import Terms
+from pointsman.runtime.decode import cost_of_adjacency
 from pointsman.runtime.words import spans_fit_words
 from pointsman.tasks.labels import model_labels
 from pointsman.tasks.spec import TaskSpec
@@ -284,6 +285,9 @@ def describe(request: TrainRequest, options: TrainOptions, more: dict[str, Any])
         thresholds={spec.positive: 0.5} if spec.positive else {},
         pool_words=spec.level == "token"
         and spans_fit_words((example.text, example.spans) for example in request.data.train),
+        adjacent_cost=cost_of_adjacency((e.text, e.spans) for e in request.data.train)
+        if spec.level == "token"
+        else 0.0,
         provenance={
             "backbone": request.backbone.provenance(),
             "data": {key: manifest[key] for key in ("sources", "hashes", "counts", "seed")},

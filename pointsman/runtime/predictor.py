@@ -239,8 +239,13 @@ def to_prediction(
     """
     spec = meta.task
     if spec.level == "token":
-        probabilities, offsets = token_probabilities(meta, text, windows, logits)
-        spans = tuple(decode_spans(probabilities, offsets, text, spec.labels))
+        plain, offsets = _plain_probabilities(meta, windows, logits)
+        spans = tuple(
+            decode_spans(
+                plain, offsets, text, spec.labels,
+                words=meta.pool_words, adjacent_cost=meta.adjacent_cost,
+            )
+        )  # fmt: skip
         return keep_sure(meta, refine(meta, text, Prediction(spec.name, None, 0.0, spans=spans)))
     merged = merge_sequence(softmax(np.stack(list(logits)) / meta.temperature), windows, spec)
     label = choose_label(merged, meta)
@@ -258,7 +263,7 @@ def to_prediction(
 def token_probabilities(
     meta: BundleMeta, text: str, windows: Sequence[Window], logits: Sequence[Logits]
 ) -> tuple[Logits, list[tuple[int, int]]]:
-    """Return a text's token probabilities `(tokens, labels)` as served, and the tokens' bounds.
+    """Return a text's token probabilities `(tokens, labels)`, pooled, and the tokens' bounds.
 
     Args:
         meta: Temperature, and whether words pool.
@@ -266,14 +271,20 @@ def token_probabilities(
         windows: Its windows.
         logits: For each window `(tokens, labels)` with special tokens.
     """
+    probabilities, offsets = _plain_probabilities(meta, windows, logits)
+    if meta.pool_words:
+        probabilities = pool_words(probabilities, offsets, text)
+    return probabilities, offsets
+
+
+def _plain_probabilities(
+    meta: BundleMeta, windows: Sequence[Window], logits: Sequence[Logits]
+) -> tuple[Logits, list[tuple[int, int]]]:
     parts = [
         softmax(logit[window.content] / meta.temperature)
         for window, logit in zip(windows, logits, strict=True)
     ]
-    probabilities, offsets = merge_tokens(parts, windows)
-    if meta.pool_words:
-        probabilities = pool_words(probabilities, offsets, text)
-    return probabilities, offsets
+    return merge_tokens(parts, windows)
 
 
 def refine(meta: BundleMeta, text: str, prediction: Prediction) -> Prediction:

@@ -1,4 +1,4 @@
-"""One word, one label: sub-tokens of a word pool what they say before spans are read off.
+"""One word, one label: sub-tokens of a word say together what it is.
 
 Without it an unsure model cuts words in two ("Tintin For" a person, "sberg" a street). The entity
 types of a word's tokens are averaged, B and I together; whether the word begins a span is its
@@ -38,6 +38,22 @@ def _in_word(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character)[0] == "M"
 
 
+def group_words(offsets: Sequence[tuple[int, int]], text: str) -> list[tuple[int, int]]:
+    """Return the first token and the one past the last of every word.
+
+    Args:
+        offsets: Trimmed code-point bounds of every token; one of no width belongs to no word.
+        text: The text that they count in.
+    """
+    words: list[tuple[int, int]] = []
+    for token, bounds in enumerate(offsets):
+        if token and words and _goes_on(offsets[token - 1], bounds, text):
+            words[-1] = (words[-1][0], token + 1)
+        elif bounds[0] < bounds[1]:
+            words.append((token, token + 1))
+    return words
+
+
 def pool_words(probabilities: Array, offsets: Sequence[tuple[int, int]], text: str) -> Array:
     """Return token probabilities in which the tokens of a word agree.
 
@@ -47,13 +63,9 @@ def pool_words(probabilities: Array, offsets: Sequence[tuple[int, int]], text: s
         text: The text that they count in.
     """
     pooled = probabilities.copy()
-    start = 0
-    for token in range(1, len(offsets) + 1):
-        if token < len(offsets) and _goes_on(offsets[token - 1], offsets[token], text):
-            continue
-        if token - start > 1:
-            pooled[start:token] = _pool(probabilities[start:token])
-        start = token
+    for first, end in group_words(offsets, text):
+        if end - first > 1:
+            pooled[first:end] = _pool(probabilities[first:end])
     return pooled
 
 

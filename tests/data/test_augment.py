@@ -7,6 +7,7 @@ import pytest
 from pointsman.core.errors import ConfigError
 from pointsman.core.types import Example, Span
 from pointsman.data.augment import augment
+from pointsman.data.benign import EVALUATED
 from pointsman.data.perturb import LONGEST, perturb_example
 from pointsman.tasks.category import CATEGORY
 from pointsman.tasks.pii import PII
@@ -46,6 +47,10 @@ def test_spans_move_with_their_text():
     rows = [Example(f"Ask Ann {n}", spans=(Span(4, 7, "PERSON"),)) for n in range(10)]
     (made,) = augment(PII, rows, {"padding": 1.0}, seed=0).values()
     assert [[row.text[s.start : s.end] for s in row.spans] for row in made] == [["Ann"]] * 10
+    seen = {line for row in made for line in row.text.split(". ")}
+    assert not any(line.rstrip(".") in text for line in EVALUATED.small_talk for text in seen), (
+        "what reports measure with is held out"
+    )
     with pytest.raises(ConfigError, match="keeps spans"):
         augment(PII, rows, {"base64": 0.5}, seed=0)
 

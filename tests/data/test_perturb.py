@@ -178,7 +178,8 @@ def test_padding_adds_the_words_that_it_says(name, before, after, text, seed):
 
 
 def test_every_benign_sentence_has_its_words_and_stands_once():
-    sentences = (*benign.SMALL_TALK, *benign.REPORT)
+    parts = (benign.EVALUATED, benign.TRAINED)
+    sentences = [s for prose in parts for s in (*prose.small_talk, *prose.report)]
     assert {len(sentence.split()) for sentence in sentences} == {benign.WORDS}
     assert len(set(sentences)) == len(sentences)
 

@@ -98,7 +98,9 @@ def test_a_token_task_answers_what_transformers_does(finder, reference):
     for text, prediction in zip(TEXTS, plain.predict(TEXTS), strict=True):
         (window,) = finder._encoder.encode([text])[0]
         tokens = reference("pii", text)[1:-1]  # without the special tokens
-        expected = decode_spans(tokens, window.offsets, text, finder.task.labels)
+        expected = decode_spans(
+            tokens, window.offsets, text, finder.task.labels, adjacent_cost=meta.adjacent_cost
+        )
         for span, other in zip(prediction.spans, expected, strict=True):
             found += 1
             assert text[span.start : span.end] == span.text == span.text.strip()

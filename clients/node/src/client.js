@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as ort from "onnxruntime-node";
 import { readBundle } from "./bundle.js";
-import { decodeSpans, poolWords } from "./decode.js";
+import { decodeSpans } from "./decode.js";
 import { postprocess, stepsFor } from "./postprocess.js";
 import { isBlank } from "./python.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -211,8 +211,10 @@ function decideTokens(meta, chars, windows, logits) {
       .map((row) => softmax(Array.from(row), meta.temperature)),
   );
   const { rows, offsets } = mergeTokens(parts, windows);
-  const pooled = meta.pool_words ? poolWords(rows, offsets, chars) : rows;
-  const found = decodeSpans(pooled, offsets, chars, meta.task.labels);
+  const found = decodeSpans(rows, offsets, chars, meta.task.labels, {
+    words: meta.pool_words,
+    adjacentCost: meta.adjacent_cost ?? 0,
+  });
   const steps = stepsFor(meta.task.labels, meta.postprocess ?? {});
   const sure = (/** @type {Span[]} */ spans) =>
     spans.filter((span) => span.score >= (meta.thresholds[span.label] ?? 0));

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { align, normalizer } from "../src/aligned.js";
 import { decide } from "../src/client.js";
 import { BundleError, load } from "../src/index.js";
-import { decodeSpans, joined, poolWords } from "../src/decode.js";
+import { decodeSpans, groupWords, joined } from "../src/decode.js";
 import { trim } from "../src/python.js";
 import { Tokenizer } from "../src/tokenizer.js";
 import { mergeSequence, mergeTokens, softmax, windowsOf } from "../src/windows.js";
@@ -95,7 +95,7 @@ test("an I goes on with its type's span, begins one elsewhere, and a B always be
   const offsets = /** @type {[number, number][]} */ ([[0, 2], [3, 5], [5, 5], [6, 8], [9, 11]]);
   const hot = (/** @type {number[]} */ labels) => labels.map((label) => Array.from({ length: 5 }, (_, i) => (i === label ? 1 : 0)));
   const spans = (/** @type {number[]} */ labels) =>
-    decodeSpans(hot(labels), offsets, chars, ["X", "Y"]).map((s) => [s.start, s.end, s.label]);
+    decodeSpans(hot(labels), offsets, chars, ["X", "Y"], { words: false, adjacentCost: 2 }).map((s) => [s.start, s.end, s.label]);
   assert.deepEqual(spans([2, 2, 0, 2, 0]), [[0, 8, "X"]]);
   assert.deepEqual(spans([1, 1, 0, 4, 4]), [[0, 2, "X"], [3, 5, "X"], [6, 11, "Y"]]);
   assert.deepEqual(spans([1, 0, 1, 2, 0]), [[0, 2, "X"], [6, 8, "X"]]);
@@ -103,10 +103,20 @@ test("an I goes on with its type's span, begins one elsewhere, and a B always be
 
 test("tokens of a word agree, but not across an escape or in scripts without blanks", () => {
   const rows = [[0.1, 0.5, 0.1, 0.2, 0.1], [0.2, 0.1, 0.1, 0.5, 0.1]];
-  const pooled = poolWords(rows, [[0, 1], [1, 2]], ["a", "b"]);
-  assert.deepEqual(pooled.map((row) => row.indexOf(Math.max(...row))), [3, 4].map(() => pooled[0].indexOf(Math.max(...pooled[0]))).map((b, i) => (i ? b + 1 : b)));
+  const offsets = /** @type {[number, number][]} */ ([[0, 1], [1, 2]]);
+  const [span, ...more] = decodeSpans(rows, offsets, ["a", "b"], ["X", "Y"], { words: true, adjacentCost: 0 });
+  assert.deepEqual([span.start, span.end, span.label, span.score, more], [0, 2, "Y", 0.45, []]);
   assert.ok(joined(["a", "\u0301"], 1) && !joined(["東", "京"], 1) && !joined(["a", "-"], 1));
   assert.ok(!joined(Array.from("\\nS"), 2) && joined(Array.from("xnS"), 2));
+});
+
+test("a mind changed within a name is not two spans", () => {
+  const rows = [[0.1, 0.45, 0, 0.4, 0.05], [0.1, 0, 0.1, 0.1, 0.7]];
+  const offsets = /** @type {[number, number][]} */ ([[0, 2], [3, 5]]);
+  const spans = (/** @type {number} */ adjacentCost) =>
+    decodeSpans(rows, offsets, Array.from("ab cd"), ["X", "Y"], { words: true, adjacentCost }).map((s) => [s.start, s.end, s.label]);
+  assert.deepEqual(spans(2), [[0, 5, "Y"]]);
+  assert.deepEqual(spans(0), [[0, 2, "X"], [3, 5, "Y"]]);
 });
 
 const LONG = 130_000; // more than a call takes arguments
@@ -125,12 +135,15 @@ test("a word of very many tokens is encoded", () => {
   assert.deepEqual(found.offsets.at(-1), [LONG - 1, LONG]);
 });
 
-test("a word of very many tokens is pooled", () => {
+test("a word of very many tokens, and very many words, are decoded", () => {
   const rows = Array.from({ length: LONG }, () => [0.1, 0.8, 0.1]);
   const offsets = rows.map((_, i) => /** @type {[number, number]} */ ([i, i + 1]));
-  const pooled = poolWords(rows, offsets, Array(LONG).fill("a"));
-  assert.equal(pooled.length, LONG);
-  assert.ok(pooled[0][1] > 0.8 && pooled[0][2] === 0 && pooled[LONG - 1][1] === 0 && pooled[LONG - 1][2] > 0.8);
+  const chars = Array(LONG).fill("a");
+  assert.deepEqual(groupWords(offsets, chars), [[0, LONG]]);
+  const [span, ...more] = decodeSpans(rows, offsets, chars, ["X"], { words: true, adjacentCost: 2 });
+  assert.deepEqual([span.start, span.end, span.score, more], [0, LONG, 0.9, []]);
+  const apart = decodeSpans(rows, offsets, chars, ["X"], { words: false, adjacentCost: 0 });
+  assert.equal(apart.length, LONG);
 });
 
 test("blanks are Python's: not the zero-width ones, but the separators of files", () => {
