@@ -145,7 +145,7 @@ def _type(annotation: Any) -> str:
     """Return a type in few words: without modules, bounds, `None` and the tuple's dots."""
     text = str(annotation) if get_args(annotation) else annotation.__name__
     text = re.sub(r"[\w.]+\.(?=\w)", "", text)
-    text = re.sub(r"Annotated\[(\w+), [^\]]*\]", r"\1", text)
+    text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text)
     text = re.sub(r"Optional\[(.*)\]$", r"\1", text).replace("tuple[", "list[")
     text = re.sub(r"Literal\[([^\]]*)\]", lambda m: m[1].replace("'", "").replace(",", " or"), text)
     return text.replace(", ...", "").replace(" | None", "").replace(" | ", " or ")

@@ -123,9 +123,12 @@ class _Units:
     @classmethod
     def of(cls, probabilities: NDArray[np.float32], units: Sequence[tuple[int, int]]) -> _Units:
         """Average over the tokens of each unit."""
-        rows = probabilities.astype(np.float64)
-        means = np.stack([rows[first:end].mean(axis=0) for first, end in units])
-        first = rows[[unit[0] for unit in units]]
+        bounds = np.asarray(units)
+        rows = np.zeros((len(probabilities) + 1, probabilities.shape[1]))  # a last unit ends there
+        rows[:-1] = probabilities
+        sums = np.add.reduceat(rows, bounds.ravel())[::2]
+        means = sums / (bounds[:, 1] - bounds[:, 0])[:, None]
+        first = rows[bounds[:, 0]]
         begin, inside = first[:, 1::2], first[:, 2::2]
         total = np.maximum(begin + inside, FLOOR**2)
         return cls(
