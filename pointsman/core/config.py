@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pydantic
-import yaml
 
 from pointsman.core.errors import ConfigError
 
@@ -76,25 +75,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"{hint}known: {', '.join(options) or 'none'}"
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML whose mappings name each key once: of two, the later one would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build a mapping.
-
-        Raises:
-            yaml.YAMLError: If a key stands in it twice, with its line.
-        """
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    raise yaml.YAMLError(f"line {line}: the key {key.value!r} a second time")
-                seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that holds one mapping.
 
@@ -102,8 +82,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: If the file cannot be read, is not YAML, names a key twice, or holds
             something else.
     """
+    import yaml  # here: a bundle is loaded without it, and imports count there
+
+    from pointsman.core.unique_keys import UniqueKeys
+
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=UniqueKeys)
     except OSError as error:
         raise ConfigError(f"a file at {path}", got=error.strerror) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -161,6 +145,8 @@ def _index(entries: list[Any], key: str, path: str) -> int:
 
 
 def _value(override: str, text: str) -> Any:
+    import yaml
+
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
