@@ -19,6 +19,7 @@ from pointsman.data.encode import label_ids, label_tokens
 from pointsman.evaluation.intervals import FEW_GROUPS, group_numbers, percentiles
 from pointsman.runtime.predictor import Reading, token_probabilities
 from pointsman.runtime.windows import merge_sequence, softmax
+from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
 
 BINS = 15
@@ -111,8 +112,9 @@ def _token_scores(
     ids = label_ids(meta.task)
     probabilities, gold, owner = [], [], []
     for number, (example, reading) in enumerate(zip(examples, readings, strict=True)):
-        found, offsets = token_probabilities(meta, reading.text, reading.windows, reading.logits)
-        probabilities.append(found)
+        found, offsets = token_probabilities(meta, reading.windows, reading.logits)
+        pooled = pool_words(found, offsets, reading.text) if meta.pool_words else found
+        probabilities.append(pooled)
         gold += label_tokens(offsets, example.spans, ids)
         owner += [number] * len(offsets)
     return Scores(

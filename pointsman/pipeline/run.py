@@ -381,9 +381,8 @@ def _prepare_once(
         take_given(Path(task.data), place)
     if not is_prepared(place):
         say(f"{spec.name}: preparing")
-        mirror = _mirror(recipe)
         options = task.prepare
-        if mirror is not None:
+        if (mirror := _mirror(recipe)) is not None:
             options = options.model_copy(update={"mirror": str(mirror)})
         prepare(spec, _sources(task, spec), place, options=options, progress=say)
     data = load_prepared(place)

@@ -13,7 +13,7 @@ span, as in the evaluation script of CoNLL. `B-X` always begins a new span.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +148,8 @@ def _decide(units: _Units, adjacent_cost: float) -> tuple[list[int], list[float]
     """
     labels, scores = [0] * len(units.outside), units.outside.tolist()
     found = units.types.max(axis=1) > units.outside
-    for first, end in _runs(found.tolist()):
+    runs = np.flatnonzero(np.diff(found, prepend=False, append=False)).reshape(-1, 2)
+    for first, end in runs.tolist():
         before = -1
         for unit, kind in enumerate(_search(units, first, end, adjacent_cost), first):
             if kind >= 0:
@@ -156,17 +157,6 @@ def _decide(units: _Units, adjacent_cost: float) -> tuple[list[int], list[float]
                 labels[unit], scores[unit] = 2 * kind + 1 + on, float(units.types[unit, kind])
             before = kind
     return labels, scores
-
-
-def _runs(found: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of every run of what is true."""
-    start = None
-    for index, inside in enumerate((*found, False)):
-        if inside and start is None:
-            start = index
-        elif not inside and start is not None:
-            yield start, index
-            start = None
 
 
 def _goes_on(units: _Units, unit: int, kind: int, adjacent_cost: float) -> bool:

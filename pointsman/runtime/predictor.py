@@ -22,7 +22,6 @@ from pointsman.runtime.decode import decode_spans
 from pointsman.runtime.postprocess import postprocess as apply_steps
 from pointsman.runtime.postprocess import steps_for
 from pointsman.runtime.windows import merge_sequence, merge_tokens, softmax
-from pointsman.runtime.words import pool_words
 from pointsman.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -239,10 +238,10 @@ def to_prediction(
     """
     spec = meta.task
     if spec.level == "token":
-        plain, offsets = _plain_probabilities(meta, windows, logits)
+        probabilities, offsets = token_probabilities(meta, windows, logits)
         spans = tuple(
             decode_spans(
-                plain, offsets, text, spec.labels,
+                probabilities, offsets, text, spec.labels,
                 words=meta.pool_words, adjacent_cost=meta.adjacent_cost,
             )
         )  # fmt: skip
@@ -261,25 +260,15 @@ def to_prediction(
 
 
 def token_probabilities(
-    meta: BundleMeta, text: str, windows: Sequence[Window], logits: Sequence[Logits]
+    meta: BundleMeta, windows: Sequence[Window], logits: Sequence[Logits]
 ) -> tuple[Logits, list[tuple[int, int]]]:
-    """Return a text's token probabilities `(tokens, labels)`, pooled, and the tokens' bounds.
+    """Return a text's token probabilities `(tokens, labels)`, each token once, and their bounds.
 
     Args:
-        meta: Temperature, and whether words pool.
-        text: The text.
+        meta: Its temperature.
         windows: Its windows.
         logits: For each window `(tokens, labels)` with special tokens.
     """
-    probabilities, offsets = _plain_probabilities(meta, windows, logits)
-    if meta.pool_words:
-        probabilities = pool_words(probabilities, offsets, text)
-    return probabilities, offsets
-
-
-def _plain_probabilities(
-    meta: BundleMeta, windows: Sequence[Window], logits: Sequence[Logits]
-) -> tuple[Logits, list[tuple[int, int]]]:
     parts = [
         softmax(logit[window.content] / meta.temperature)
         for window, logit in zip(windows, logits, strict=True)
