@@ -30,7 +30,9 @@ def write_openvino(onnx_file: Path, place: Path) -> None:
 def write_openvino_int8(
     onnx_file: Path, place: Path, rows: Sequence[Inputs], ignored: Sequence[str] = ()
 ) -> None:
-    """Quantise a network to int8 after training.
+    """Quantise a network to int8 after training, weights to -64 to 64.
+
+    Eight bits of them would be clamped by CPUs without VNNI: see `pointsman.export.quantise`.
 
     Args:
         onnx_file: The graph.
@@ -48,6 +50,9 @@ def write_openvino_int8(
             model_type=nncf.ModelType.TRANSFORMER,
             subset_size=len(rows),
             ignored_scope=nncf.IgnoredScope(names=list(ignored), validate=False),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                overflow_fix=nncf.OverflowFix.ENABLE
+            ),
         )
     _save(quantised, place)
 

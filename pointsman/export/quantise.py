@@ -1,5 +1,9 @@
 """Int8 for onnxruntime, and the search for what had better stay in higher precision.
 
+Weights take seven of int8's eight bits. CPUs without VNNI instructions (x86 before AVX-512 VNNI or
+AVX-VNNI) add two products of unsigned activations and signed weights in 16 bits and clamp the sum,
+so that weights of eight bits answer wrongly there, on nothing but some machines. 2 * 255 * 64 fits.
+
 A network is quantised whole first. If its decisions are not those of torch, its parts are ranked
 by how much nearer its logits come when that part alone is left out, and the worst parts are left
 out, twice as many each time, until the decisions agree.
@@ -46,7 +50,7 @@ class Search:
 
 
 def write_onnx_int8(onnx_file: Path, file: Path, ignored: Sequence[str] = ()) -> None:
-    """Quantise the weights of an ONNX file to int8; activations are quantised as they come.
+    """Quantise the weights of an ONNX file to -64 to 64; activations are quantised as they come.
 
     Args:
         onnx_file: The graph.
@@ -70,6 +74,7 @@ def write_onnx_int8(onnx_file: Path, file: Path, ignored: Sequence[str] = ()) ->
                 op_types_to_quantize=["MatMul"],
                 per_channel=True,
                 weight_type=QuantType.QInt8,
+                reduce_range=True,
                 nodes_to_exclude=list(ignored),
                 extra_options={"MatMulConstBOnly": True},
             )

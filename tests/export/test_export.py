@@ -4,6 +4,8 @@ import json
 import shutil
 import sys
 
+import onnx
+import openvino as ov
 import pytest
 
 from pointsman import load
@@ -74,6 +76,33 @@ def test_the_card_says_what_exports_were_proven_to_do(own):
     card = (own / "README.md").read_text()
     assert "| onnx-fp32 | jailbreak | forced, not blessed |" in card
     assert "| openvino-bf16 | jailbreak | blessed at other thresholds |" in card
+
+
+def int8_factor(product):
+    """Return the int8 weights that a product of OpenVINO multiplies by, or None."""
+    node = product.input_value(1).get_node()
+    while node.get_type_name() in {"Convert", "Multiply", "Reshape", "Transpose", "FakeQuantize"}:
+        node = node.input_value(0).get_node()
+    constant = node.get_type_name() == "Constant" and node.get_element_type() == ov.Type.i8
+    return node.data if constant else None
+
+
+def test_int8_weights_leave_room_on_cpus_that_add_products_in_16_bits(proven):
+    """Without VNNI two products are added in 16 bits: eight bits of weight would be clamped."""
+    graph = onnx.load(proven / "export/onnx-int8/model.onnx").graph
+    network = ov.Core().read_model(proven / "export/openvino-int8/model.xml")
+    products = [op for op in network.get_ops() if op.get_type_name() == "MatMul"]
+    found = {
+        "onnx": [
+            onnx.numpy_helper.to_array(tensor)
+            for tensor in graph.initializer
+            if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2
+        ],
+        "openvino": [w for w in map(int8_factor, products) if w is not None],
+    }
+    for name, weights in found.items():
+        assert len(weights) > 4, name
+        assert 55 < max(abs(w.astype(int)).max() for w in weights) <= 64, name
 
 
 def test_loading_takes_the_fastest_blessed_form(own, wide, monkeypatch):
