@@ -67,13 +67,16 @@ class Rows:
 
 
 def name_bundles(given: Sequence[str]) -> list[Contestant]:
-    """Return the bundles of `NAME=DIR` or `DIR` arguments; a run's name is its bundle's.
+    """Return the bundles of `NAME=DIR` or `DIR` arguments.
+
+    Without a name a bundle is called as its run's directory, and by more of the path where another
+    one is called so, too: `quickstart/pii` beside `runs/pii`.
 
     Raises:
         BundleError: If a directory holds none.
         ConfigError: If two have one name.
     """
-    found: list[Contestant] = []
+    found: list[tuple[str, Path, Path]] = []  # the name that was given, the bundle, its run
     for argument in given:
         name, equals, place = argument.partition("=")
         if not equals or Path(argument).exists():
@@ -81,14 +84,28 @@ def name_bundles(given: Sequence[str]) -> list[Contestant]:
         paths = find_bundles([Path(place)])
         for path in paths:
             own = path.resolve()
-            own = own.parent if own.name == "bundle" else own
-            found.append(Contestant(name if name and len(paths) == 1 else own.name, path))
-    names = [contestant.name for contestant in found]
+            run = own.parent if own.name == "bundle" else own
+            found.append((name if len(paths) == 1 else "", path, run))
+    runs = [run for _, _, run in found]
+    contestants = [
+        Contestant(name or _own_name(run, runs[:place] + runs[place + 1 :]), path)
+        for place, (name, path, run) in enumerate(found)
+    ]
+    names = [contestant.name for contestant in contestants]
     if len(set(names)) != len(names):
         raise ConfigError(
             "a name of its own for each bundle", got=", ".join(names), fix="give NAME=DIR"
         )
-    return found
+    return contestants
+
+
+def _own_name(run: Path, others: Sequence[Path]) -> str:
+    """Return the shortest end of a path that no other path has."""
+    for count in range(1, len(run.parts)):
+        end = run.parts[-count:]
+        if all(other.parts[-count:] != end for other in others):
+            return "/".join(end)
+    return str(run)
 
 
 def name_peers(given: Sequence[str]) -> dict[str, str]:

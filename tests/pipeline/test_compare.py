@@ -1,6 +1,7 @@
 """Everyone on the same rows, each in a process of its own, and what must agree beforehand."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -165,6 +166,15 @@ def test_names_come_from_runs_or_from_the_user(demo, tmp_path):
     assert named.name == "mine" and named.path == run / "jailbreak" / "bundle"
     with pytest.raises(ConfigError, match="a name of its own"):
         name_bundles([str(run / "pii"), str(run / "pii" / "bundle")])
+
+
+def test_bundles_of_one_name_are_told_apart_by_their_paths(demo, tmp_path):
+    for place in ("a/pii", "b/pii/bundle", "b/other"):
+        shutil.copytree(demo / "run" / "pii" / "bundle", tmp_path / place)
+    given = [str(tmp_path / place) for place in ("a/pii", "b/pii/bundle", "b/other")]
+    assert [c.name for c in name_bundles(given)] == ["a/pii", "b/pii", "other"]
+    named = name_bundles([f"pii={given[0]}", *given[1:]])
+    assert [c.name for c in named] == ["pii", "b/pii", "other"]
 
 
 def test_peers_are_named(tmp_path, monkeypatch):
