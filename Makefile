@@ -34,7 +34,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 test: lint types node  ## everything that CI runs: lint, types, tests, the Node.js client, wheel
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/python scripts/wheel_smoke.py
 
 demo: setup  ## train, evaluate and pack four classifiers on the starter corpora
