@@ -5,7 +5,7 @@ bits never reach the limit, which is why exports have them. Each form answers st
 onnxruntime in fp32: the error of logits, the share of equal decisions, and the time of one window
 of 128 tokens. `session.x64quantprecision` has onnxruntime take slower kernels that do not clamp.
 
-    python benchmarks/int8_range.py runs/quickstart/category
+    python benchmarks/int8_range.py runs/quickstart/category/bundle
 """
 
 from __future__ import annotations

@@ -214,20 +214,19 @@ def resolve(
     """Fill in what a recipe left open, so that the result says everything that was chosen."""
     if options.evaluate is None and options.evaluate_every is not None:
         options = options.model_copy(update={"evaluate": "steps"})
+    if options.lora.rank is None:
+        lora = options.lora.model_copy(update={"rank": lora_rank})
+        options = options.model_copy(update={"lora": lora})
     if options.preset == "document":
         chosen = document_schedule(rows)
     else:
-        rank = options.lora.rank or lora_rank
-        alpha = options.lora.alpha or 2 * rank
-        chosen = default_schedule(rows, parameters, options.method, alpha=alpha)
+        chosen = default_schedule(rows, parameters, options.method, alpha=options.lora.scale)
     values: dict[str, Any] = {
         name: value for name, value in chosen.model_dump().items() if getattr(options, name) is None
     }
     if options.preset == "default" and options.network.attention_dropout is None:
         # Attention without dropout runs in torch's fused kernels, on CPUs too.
         values["network"] = options.network.model_copy(update={"attention_dropout": 0.0})
-    if options.lora.rank is None:
-        values["lora"] = options.lora.model_copy(update={"rank": lora_rank})
     if options.evaluate == "epoch":
         values["evaluate_every"] = None  # a recipe's, where one of its tasks evaluates by epochs
     if options.evaluate == "steps" and options.evaluate_every is None:
