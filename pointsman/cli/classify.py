@@ -178,7 +178,10 @@ def _show(found: list[Prediction]) -> None:
 
 
 def _note(prediction: Prediction) -> str:
+    """Return what stands beside a label: whether to rely on it, its tools or the runners-up."""
     if prediction.tools:
-        return f"tools: {', '.join(prediction.tools)}"
-    others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[1:3]
-    return "then " + ", ".join(f"{label} {p:.2f}" for label, p in others)
+        note = f"tools: {', '.join(prediction.tools)}"
+    else:
+        others = sorted(prediction.probabilities.items(), key=lambda item: -item[1])[1:3]
+        note = "then " + ", ".join(f"{label} {p:.2f}" for label, p in others)
+    return f"unsure; {note}" if prediction.unsure else note

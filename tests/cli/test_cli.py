@@ -15,6 +15,7 @@ from pointsman import __version__
 from pointsman.bundle.layout import read_bundle
 from pointsman.cli import main as edge
 from pointsman.core import errors
+from pointsman.core.types import Prediction
 from pointsman.data.prepare import load_prepared
 from pointsman.export.golden import GOLDEN
 from tests.runs import ATTACK, jailbreak_rows, pii_rows, task, write_recipe, write_rows
@@ -66,6 +67,17 @@ def test_classify_prints_a_table(pointsman, bundles):
     assert result.code == 0
     for word in ("jailbreak", "benign", "PERSON", "Sarah Johnson", "EMAIL_ADDRESS"):
         assert word in result.out
+
+
+def test_the_table_of_classify_says_which_answers_are_unsure(capsys):
+    from pointsman.cli.classify import _show
+
+    sure = Prediction("category", "law", 0.9, {"law": 0.9, "math": 0.1})
+    doubtful = Prediction("intent", "analysis", 0.4, {"analysis": 0.4}, tools=("sql",), unsure=True)
+    _show([sure, doubtful])
+    shown = capsys.readouterr().out.splitlines()
+    assert ["unsure" in line for line in shown if "0.9000" in line] == [False]
+    assert ["unsure; tools: sql" in line for line in shown if "0.4000" in line] == [True]
 
 
 def test_classify_gives_machines_json(pointsman, bundles):
