@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pointsman.bundle.doubts import doubts
+from pointsman.bundle.doubts import doubts, known_leakage
 from pointsman.bundle.exports import ExportEntry, hash_operating_point
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 
@@ -173,11 +173,8 @@ def _audit(provenance: dict[str, Any]) -> str:
     if audit is None:
         return ""
     lines = []
-    if allowed.get("leakage"):
-        lines.append(
-            f"**Trained with known leakage:** {allowed['leakage']} rows of validation and test "
-            "have a relative in another split, so the figures above are too good.\n"
-        )
+    if leakage := known_leakage(provenance):
+        lines.append(f"**{leakage}**\n")
     if allowed.get("sources"):
         named = ", ".join(f"{s['name']} ({s['licence']})" for s in allowed["sources"])
         lines.append(f"**Trained on non-commercial or unlicensed sources:** {named}.\n")

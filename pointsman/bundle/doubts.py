@@ -1,4 +1,4 @@
-"""What is to be doubted of an operating point, in the words that every report has for it."""
+"""What is to be doubted of a bundle's figures, in the words that every report has for it."""
 
 from __future__ import annotations
 
@@ -20,3 +20,18 @@ def doubts(point: Mapping[str, Any]) -> list[str]:
     if not point.get("temperature_enough", True):
         found.append("Too little data to tell a temperature.")
     return found
+
+
+def known_leakage(provenance: Mapping[str, Any]) -> str:
+    """Return the sentence on data that leaks and was trained on all the same, or nothing.
+
+    Args:
+        provenance: Of a bundle.
+    """
+    rows = provenance.get("allowed", {}).get("leakage")
+    if not rows:
+        return ""
+    return (
+        f"Trained with known leakage: {rows:,} rows of validation and test have a relative in "
+        "another split, so the figures are too good."
+    )

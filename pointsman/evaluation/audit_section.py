@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pointsman.bundle.doubts import known_leakage
 from pointsman.evaluation.account import Account, Cell, Note, Section, Table
 from pointsman.evaluation.wording import MASKED, REVEALED
 
@@ -41,13 +42,8 @@ def audit_section(account: Account) -> Section | None:
 
 def _notes(account: Account, audit: Mapping[str, Any]) -> list[Note]:
     notes = []
-    leaking = account.meta.provenance.get("allowed", {}).get("leakage")
-    if leaking:
-        words = (
-            f"Trained with known leakage: {leaking:,} rows of validation and test have a relative "
-            "in another split, so the figures are too good."
-        )
-        notes.append(Note(words, "bad"))
+    if leakage := known_leakage(account.meta.provenance):
+        notes.append(Note(leakage, "bad"))
     if audit.get("data"):
         notes.append(Note(str(audit["data"])))
     if audit.get("non_commercial"):

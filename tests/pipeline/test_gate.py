@@ -95,7 +95,7 @@ def test_consent_to_leakage_is_stamped(own_demo, backbones, tmp_path):
     assert meta.provenance["allowed"] == {"leakage": 1}
     assert meta.provenance["audit"]["leakage"] == 1
     card = (bundle / "README.md").read_text()
-    assert "**Trained with known leakage:** 1 rows" in card
+    assert "**Trained with known leakage: 1 rows" in card
     text = load_prepared(data).train[0].text
     assert text not in card and text not in json.dumps(meta.provenance)
 
