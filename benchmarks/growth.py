@@ -27,7 +27,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from timing import Report, parse, peak_mib, plot, reset_peak, run_child, slope, start, take_turns
+from plots import plot
+from timing import Report, parse, peak_mib, reset_peak, run_child, slope, start, take_turns
 
 WORDS = 30
 CLASSIFIED = "category"

@@ -355,35 +355,3 @@ def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
 
     half = max(2, len(xs) // 2 + 1)
     return float(np.polyfit(np.log(xs[-half:]), np.log(ys[-half:]), 1)[0])
-
-
-def plot(
-    file: Path,
-    labels: tuple[str, str, str],
-    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-) -> None:
-    """Draw how something grows, on logarithmic axes.
-
-    Args:
-        file: SVG or PNG.
-        labels: Title, and what the axes count.
-        series: The points of each line, by name.
-    """
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    mpl.rcParams["svg.hashsalt"] = "pointsman"  # the same figures give the same file
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.8), layout="constrained")
-    for name, (xs, ys) in series.items():
-        axes.plot(xs, ys, marker="o", markersize=4, label=name)
-    title, across, up = labels
-    axes.set(xscale="log", yscale="log", title=title, xlabel=across, ylabel=up)
-    axes.grid(visible=True, which="major", alpha=0.3)
-    if len(series) > 1:
-        axes.legend()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
-    pyplot.close(figure)
-    print(f"plot: {file}")
