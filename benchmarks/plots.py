@@ -32,10 +32,9 @@ def plot(
     for name, (xs, ys) in series.items():
         axes.plot(xs, ys, marker="o", markersize=4, label=name)
     title, across, up = labels
-    memory = up.endswith("MiB")
     axes.set(xscale="log", xlabel=across, ylabel=up)
     axes.set_title(title, fontsize="medium")
-    if memory:
+    if up.endswith("MiB"):
         axes.set_ylim(bottom=0)
     else:
         axes.set_yscale("log")
@@ -58,5 +57,5 @@ def plot(
 
 
 def _base(sizes: Sequence[float]) -> int:
-    """Return the factor between sizes, so that each of them has a tick."""
+    """Return the factor between sizes, so that ticks lie on them."""
     return round(sizes[1] / sizes[0]) if len(sizes) > 1 else 10
