@@ -116,7 +116,7 @@ def render_recipe_keys() -> str:
     from pointsman.pipeline.recipe import Recipe, TaskRecipe
     from pointsman.pipeline.variants import CompareRecipe
     from pointsman.tasks.spec import TaskSpec
-    from pointsman.training.config import TrainOptions
+    from pointsman.training.config import DistillOptions, SharedOptions, TrainOptions, TrunkOptions
 
     tables = (
         ("The recipe", Recipe),
@@ -126,6 +126,9 @@ def render_recipe_keys() -> str:
         ("`train`, and `tasks.train` laid over it", TrainOptions),
         ("`train.lora`", LoraOptions),
         ("`train.network`", NetworkOptions),
+        ("`train.distill`", DistillOptions),
+        ("`shared`", SharedOptions),
+        ("`trunk`", TrunkOptions),
         ("`evaluate`", EvaluateOptions),
         ("A task's own YAML file", TaskSpec),
         ("A comparison recipe, for `pointsman compare`", CompareRecipe),

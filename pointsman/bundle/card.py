@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pointsman.bundle.doubts import doubts, known_leakage
+from pointsman.bundle.doubts import doubts, known_leakage, unknown_teacher
 from pointsman.bundle.exports import ExportEntry, hash_operating_point
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
 
@@ -20,6 +20,7 @@ def write_card(meta: BundleMeta, exports: Sequence[ExportEntry] = ()) -> str:
         _operating_point(meta),
         _figures(meta),
         _cost(meta.cost) if meta.cost else "",
+        _teacher(meta.provenance.get("teacher")),
         _sources(meta.provenance.get("data", {})),
         _audit(meta.provenance),
         _exports(meta, exports),
@@ -43,6 +44,7 @@ def write_shared_card(meta: SharedMeta, exports: Sequence[ExportEntry] = ()) -> 
             _labels(head),
             _operating_point(head),
             _figures(head),
+            _teacher(head.provenance.get("teacher")),
             _sources(head.provenance.get("data", {})),
         )
         parts.append(f"# {name}: {head.task.title}\n\n{head.task.question}\n")
@@ -153,6 +155,16 @@ def _cost(cost: Cost) -> str:
     )
 
 
+def _teacher(teacher: dict[str, Any] | None) -> str:
+    if teacher is None:
+        return ""
+    origin = teacher["backbone"].get("origin", "an unknown backbone")
+    return (
+        f"## Teacher\n\nLearned from labels and from the answers of a model of {origin} "
+        f"(SHA-256 of its weights {teacher['weights']}).\n"
+    )
+
+
 def _sources(data: dict[str, Any]) -> str:
     sources = data.get("sources", [])
     if not sources:
@@ -175,6 +187,8 @@ def _audit(provenance: dict[str, Any]) -> str:
     lines = []
     if leakage := known_leakage(provenance):
         lines.append(f"**{leakage}**\n")
+    if doubt := unknown_teacher(provenance.get("teacher", {})):
+        lines.append(f"**{doubt}**\n")
     if allowed.get("sources"):
         named = ", ".join(f"{s['name']} ({s['licence']})" for s in allowed["sources"])
         lines.append(f"**Trained on non-commercial or unlicensed sources:** {named}.\n")

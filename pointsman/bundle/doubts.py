@@ -35,3 +35,17 @@ def known_leakage(provenance: Mapping[str, Any]) -> str:
         f"Trained with known leakage: {rows:,} rows of validation and test have a relative in "
         "another split, so the figures are too good."
     )
+
+
+def unknown_teacher(teacher: Mapping[str, Any]) -> str:
+    """Return the sentence on a teacher that learned from other rows, or nothing.
+
+    Args:
+        teacher: What the student's bundle keeps of it; nothing where there was none.
+    """
+    if teacher.get("same_rows", True):
+        return ""
+    return (
+        "Its teacher learned from other rows than these: if rows of this validation or test split "
+        "were among them, the figures are too good."
+    )

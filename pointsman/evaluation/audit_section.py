@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pointsman.bundle.doubts import known_leakage
+from pointsman.bundle.doubts import known_leakage, unknown_teacher
 from pointsman.evaluation.account import Account, Cell, Note, Section, Table
 from pointsman.evaluation.wording import MASKED, REVEALED
 
@@ -44,6 +44,8 @@ def _notes(account: Account, audit: Mapping[str, Any]) -> list[Note]:
     notes = []
     if leakage := known_leakage(account.meta.provenance):
         notes.append(Note(leakage, "bad"))
+    if doubt := unknown_teacher(account.meta.provenance.get("teacher", {})):
+        notes.append(Note(doubt, "warn"))
     if audit.get("data"):
         notes.append(Note(str(audit["data"])))
     if audit.get("non_commercial"):

@@ -61,7 +61,7 @@ def encode_split(
         examples: The split.
         every_window: Give a row to every window of a long text. Needed for token tasks, whose
             spans may lie anywhere, and for validation; for what a sequence task trains on see
-            `_taught`.
+            `taught_windows`.
     """
     windows = encoder.encode([example.text for example in examples])
     order = sorted(range(len(examples)), key=lambda i: sum(map(len, windows[i])))
@@ -79,7 +79,7 @@ def encode_split(
             rows += [_token_row(spec, example, part, outside) for part in parts]
         else:
             label = spec.labels.index(example.label or "")
-            used = parts if every_window else _taught(spec, example, parts)
+            used = parts if every_window else taught_windows(spec, example, parts)
             rows += [Row(part.input_ids, label, example.source) for part in used]
     facts: dict[str, Any] = {
         "rows": len(ordered),
@@ -93,8 +93,8 @@ def encode_split(
     return Encoded(ordered, windows, rows, facts, tuple(_open(spec, types) for types in sets))
 
 
-def _taught(spec: TaskSpec, example: Example, windows: list[Window]) -> list[Window]:
-    """Return the windows of a text that its label holds for.
+def taught_windows(spec: TaskSpec, example: Example, windows: list[Window]) -> list[Window]:
+    """Return the windows of a sequence task's text that its label holds for.
 
     A detector answers by the worst window of a text, so each window of a benign one is benign. An
     attack may lie in any part of an attack's text, and a long text's category in its sum: there

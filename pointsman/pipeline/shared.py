@@ -37,14 +37,17 @@ from pointsman.pipeline.steps import (
     TrainRequest,
     announce_options,
     announce_rows,
+    announce_teacher,
     describe,
     encode_training,
     is_packed,
     masking,
     objective,
     refuse_other_bundle,
+    teacher_of,
     what_matters,
 )
+from pointsman.pipeline.teachers import Teacher, taught
 from pointsman.runtime.predictor import load
 from pointsman.runtime.shared import SharedPredictor
 from pointsman.training.config import PER_HEAD, SharedOptions, TrainOptions, resolve
@@ -84,6 +87,7 @@ class _Head:
     passed: Passed
     training: Encoded
     validation: Encoded
+    teacher: Teacher | None
 
     @property
     def name(self) -> str:
@@ -164,12 +168,16 @@ def _train_and_pack(request: SharedRequest, say: Say) -> Path:
         lora_rank=max(spec.lora_rank for spec in specs),
     )
     start = find_start(request.backbone, options.warm_start)
-    identity = _identity(request, options, start)
+    identity = _identity(request, options, start, [head.teacher for head in heads])
     bundle = request.directory / "bundle"
     refuse_other_bundle(bundle, identity)
     if is_packed(bundle, identity):
         return bundle
     _announce(request, options, heads, say)
+    for head in heads:
+        if head.teacher is not None:
+            announce_teacher(head.request.data.spec, head.teacher, say)
+            head.training.rows = taught(head.teacher, head.request.data.spec, head.training)
     own = request.shared.head_layers
     metas = {head.name: _describe(head, options, identity, own) for head in heads}
     outcome = _train(request, start, options, heads, metas, encoder, say)
@@ -238,13 +246,20 @@ def _prepare_head(place: int, part: TrainRequest, encoder: TextEncoder, say: Say
     validation = encode_split(spec, encoder, part.data.validation, every_window=True)
     for split in (training, validation):
         split.rows = [replace(row, head=place) for row in split.rows]
-    return _Head(part, passed, training, validation)
+    return _Head(part, passed, training, validation, teacher_of(part))
 
 
-def _identity(request: SharedRequest, options: TrainOptions, start: Backbone) -> dict[str, Any]:
+def _identity(
+    request: SharedRequest,
+    options: TrainOptions,
+    start: Backbone,
+    teachers: Sequence[Teacher | None],
+) -> dict[str, Any]:
     from pointsman.training.trainer import identify
 
+    own = [None if teacher is None else teacher.identity() for teacher in teachers]
     return identify(
+        **({"teachers": own} if any(own) else {}),
         data={part.data.spec.name: part.data.manifest["hashes"] for part in request.parts},
         task=[part.data.spec.model_dump(mode="json") for part in request.parts],
         options=what_matters(options),
@@ -262,6 +277,8 @@ def _describe(
     own = {"encoding": facts, "run": identity, **head.passed.provenance}
     if head_layers:
         own["own_layers"] = head_layers
+    if head.teacher is not None:
+        own["teacher"] = head.teacher.provenance()
     mine = head.request.options
     merged = options.model_copy(update={key: getattr(mine, key) for key in PER_HEAD})
     return describe(head.request, merged, own)
@@ -272,7 +289,7 @@ def _objective(request: SharedRequest, head: _Head, meta: BundleMeta) -> Any:
         meta,
         head.training,
         head.validation,
-        head.request.options.class_weights,
+        head.request.options,
         request.shared.weights.get(head.name, 1.0),
     )
 

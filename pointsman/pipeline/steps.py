@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.bundle.card import write_card
+from pointsman.bundle.doubts import unknown_teacher
 from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import TrainingError
@@ -30,6 +31,7 @@ from pointsman.pipeline.packing import (
     write_history,
 )
 from pointsman.pipeline.starts import count_weights, find_start, read_encoder
+from pointsman.pipeline.teachers import Teacher, find_teacher, taught
 from pointsman.pipeline.terms import Terms
 from pointsman.runtime.decode import cost_of_adjacency
 from pointsman.runtime.words import spans_fit_words
@@ -99,7 +101,8 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         lora_rank=spec.lora_rank,
     )
     start = find_start(request.backbone, options.warm_start)
-    identity = _identity(request, options, start)
+    teacher = teacher_of(request)
+    identity = _identity(request, options, start, teacher)
     refuse_other_bundle(bundle, identity)
     if is_packed(bundle, identity):
         say(f"{spec.name}: trained already, its bundle is kept")
@@ -108,6 +111,10 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         validation = encode_split(spec, encoder, request.data.validation, every_window=True)
         facts = {"train": training.facts, "validation": validation.facts}
         told = {"encoding": facts, "run": identity, **passed.provenance}
+        if teacher is not None:
+            announce_teacher(spec, teacher, say)
+            told["teacher"] = teacher.provenance()
+            training.rows = taught(teacher, spec, training)
         meta = describe(request, options, told)
         job = _job(request, meta, start, (training, validation), encoder, say)
         _pack(request, meta, train(job), encoder)
@@ -138,7 +145,7 @@ def _job(
     return Job(
         model=network.model,
         train=training.rows,
-        objectives=[objective(meta, training, validation, options.class_weights)],
+        objectives=[objective(meta, training, validation, options)],
         pad_id=network.model.config.pad_token_id or 0,
         options=options,
         directory=request.directory / "checkpoints",
@@ -150,9 +157,21 @@ def _job(
 
 
 def objective(
-    meta: BundleMeta, training: Encoded, validation: Encoded, weighting: str, weight: float = 1.0
+    meta: BundleMeta,
+    training: Encoded,
+    validation: Encoded,
+    options: TrainOptions,
+    weight: float = 1.0,
 ) -> Objective:
-    """Return what a head learns and is measured by."""
+    """Return what a head learns and is measured by.
+
+    Args:
+        meta: What it says of itself.
+        training: Its encoded training split.
+        validation: Its encoded validation split.
+        options: Its own training options.
+        weight: What its loss is multiplied with, beside other heads.
+    """
     from pointsman.training.job import Objective
 
     return Objective(
@@ -161,9 +180,10 @@ def objective(
         metrics=metric_function(meta, validation),
         checkpoint_metric=meta.task.checkpoint,
         classes=len(meta.labels),
-        weighting=weighting,
+        weighting=options.class_weights,
         open_labels=training.open_labels,
         weight=weight,
+        distill=None if options.distill.teacher is None else options.distill,
     )
 
 
@@ -197,10 +217,27 @@ def encode_training(request: TrainRequest, encoder: TextEncoder) -> Encoded:
     return encoded
 
 
-def _identity(request: TrainRequest, options: TrainOptions, start: Backbone) -> dict[str, Any]:
+def teacher_of(request: TrainRequest) -> Teacher | None:
+    """Return the teacher that a training asks for, if it asks for one; see `find_teacher`."""
+    data = request.data
+    return find_teacher(data.spec, request.options.distill, data.manifest["hashes"]["train"])
+
+
+def announce_teacher(spec: TaskSpec, teacher: Teacher, say: Say) -> None:
+    """Say who teaches, and whether it may know rows that are to measure the student."""
+    say(f"  {spec.name}: learns from the answers of {teacher.bundle}, too")
+    if not teacher.same_rows:
+        say(f"  {unknown_teacher(teacher.provenance())}")
+
+
+def _identity(
+    request: TrainRequest, options: TrainOptions, start: Backbone, teacher: Teacher | None
+) -> dict[str, Any]:
     from pointsman.training.trainer import identify
 
+    own = {} if teacher is None else {"teacher": teacher.identity()}
     return identify(
+        **own,
         data=request.data.manifest["hashes"],
         task=request.data.spec.model_dump(mode="json"),
         options=what_matters(options),
@@ -230,10 +267,15 @@ def is_packed(bundle: Path, identity: dict[str, Any]) -> bool:
 
 
 def what_matters(options: TrainOptions) -> dict[str, Any]:
-    """Return the options that change what is learned; resuming with another log rate is fine."""
-    return options.model_dump(
-        mode="json", exclude={"logging_steps", "report_to", "save_total_limit", "warm_start"}
-    )
+    """Return the options that change what is learned; resuming with another log rate is fine.
+
+    Weights to start or to learn from count by what they hold and not by where they lie.
+    """
+    left_out = {"logging_steps", "report_to", "save_total_limit", "warm_start", "distill"}
+    found = options.model_dump(mode="json", exclude=left_out)
+    if options.distill.teacher is not None:
+        found["distill"] = options.distill.model_dump(mode="json", exclude={"teacher"})
+    return found
 
 
 def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: Say) -> None:

@@ -25,7 +25,10 @@ class EncodedRows(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = self.rows[index]
-        return {"input_ids": row.input_ids, "labels": row.labels, "head": row.head}
+        item: dict[str, Any] = {
+            "input_ids": row.input_ids, "labels": row.labels, "head": row.head,
+        }  # fmt: skip
+        return item if row.teacher is None else item | {"teacher": row.teacher}
 
     @property
     def lengths(self) -> list[int]:
@@ -49,7 +52,8 @@ class Collator:
         """Return `input_ids`, `attention_mask` and `labels`, all of shape `(batch, length)`.
 
         A row of a sequence head has its class in the first column of `labels`. Beside them
-        `owners`, shape `(batch,)`: the place of each row's head.
+        `owners`, shape `(batch,)`: the place of each row's head; and where rows have a teacher
+        `teacher`, shape `(batch, length, classes)`, in the places of the labels and 0 elsewhere.
         """
         longest = max(len(row["input_ids"]) for row in rows)
         length = max(longest, self._fixed or 0)
@@ -59,12 +63,15 @@ class Collator:
             size = len(row["input_ids"])
             ids[index, :size] = torch.as_tensor(row["input_ids"])
             mask[index, :size] = 1
-        return {
+        batch = {
             "input_ids": ids,
             "attention_mask": mask,
             "labels": self._labels(rows, length),
             "owners": torch.as_tensor([row["head"] for row in rows]),
         }
+        if any("teacher" in row for row in rows):
+            batch["teacher"] = self._teacher(rows, length)
+        return batch
 
     def _labels(self, rows: Sequence[Mapping[str, Any]], length: int) -> torch.Tensor:
         labels = torch.full((len(rows), length), IGNORED, dtype=torch.long)
@@ -72,6 +79,14 @@ class Collator:
             own = row["labels"] if isinstance(row["labels"], list) else [row["labels"]]
             labels[index, : len(own)] = torch.as_tensor(own)
         return labels
+
+    def _teacher(self, rows: Sequence[Mapping[str, Any]], length: int) -> torch.Tensor:
+        own = {i: np.atleast_2d(row["teacher"]) for i, row in enumerate(rows) if "teacher" in row}
+        classes = max(given.shape[1] for given in own.values())
+        answers = torch.zeros(len(rows), length, classes)
+        for index, given in own.items():
+            answers[index, : given.shape[0], : given.shape[1]] = torch.as_tensor(given)
+        return answers
 
 
 class LengthGroupedSampler(Sampler[int]):

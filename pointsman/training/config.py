@@ -15,6 +15,25 @@ SMALL_BACKBONE = 60_000_000  # parameters: below it, rates for base-size models 
 LARGE_BACKBONE = 250_000_000
 
 
+class DistillOptions(Closed):
+    """Learning from another model's answers beside the labels."""
+
+    teacher: str | None = Field(
+        None,
+        description="Bundle that answers the training rows, or a run or directory of runs with one "
+        "of the task. None learns from labels alone.",
+    )
+    weight: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the loss that is the teacher's; the labels' is 1 less it.",
+    )
+    temperature: float = Field(
+        2.0, gt=0, description="What the logits of both are divided by: higher, softer targets."
+    )
+
+
 class TrainOptions(Closed):
     """Training options of a recipe; what is None is chosen by the preset."""
 
@@ -72,6 +91,9 @@ class TrainOptions(Closed):
         None, description="Bundle or checkpoint directory to start from."
     )
     seed: int = Field(42, ge=0, description="Seed of weights, order and dropout.")
+    distill: DistillOptions = Field(
+        default_factory=DistillOptions, description="A teacher to learn from."
+    )
     augment: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=dict,
         description="Perturbation -> perturbed copies to add, as a share of the training rows.",
@@ -108,7 +130,9 @@ class TrainOptions(Closed):
 
 
 # What tasks that are trained together may differ in.
-PER_HEAD = ("class_weights", "source_power", "augment", "swap_mentions", "mask_tokens")
+PER_HEAD = (
+    "class_weights", "source_power", "distill", "augment", "swap_mentions", "mask_tokens",
+)  # fmt: skip
 
 
 class SharedOptions(Closed):

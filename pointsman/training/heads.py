@@ -63,6 +63,7 @@ class HeadLosses:
         labels: torch.Tensor,
         owners: torch.Tensor,
         counts: torch.Tensor,
+        teacher: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the loss of one batch.
 
@@ -71,6 +72,7 @@ class HeadLosses:
             labels: Shape `(batch, length)`; a class in the first column for a sequence head.
             owners: Shape `(batch,)`, the index of each row's head.
             counts: As `count` gives them, of the whole optimiser step.
+            teacher: As the collator gives it, where rows have a teacher.
         """
         counts = counts.to(labels.device)
         losses = torch.zeros(len(self._losses), device=labels.device)
@@ -78,16 +80,27 @@ class HeadLosses:
         for place, (name, loss) in enumerate(self._losses.items()):
             if name not in outputs:
                 continue
-            own = labels[owners == place]
-            targets = own[:, 0] if outputs[name].ndim == 2 else own
+            logits, mine = outputs[name], owners == place
             items = counts[place, 0].clamp(min=1)
-            parts[place] = loss({"logits": outputs[name]}, targets, items)
+            parts[place] = loss(
+                {"logits": logits},
+                _places(labels[mine], logits),
+                items,
+                None
+                if teacher is None
+                else _places(teacher[mine], logits)[..., : logits.shape[-1]],
+            )
         balanced = torch.stack(parts)
         balance = self._balance()
         if balance is not None:
             balanced = balance(balanced, len(owners) / float(counts[:, 1].sum()))
         shares = counts[:, 1] / counts[:, 1].sum()
         return (balanced * shares * self._weights.to(labels.device)).sum()
+
+
+def _places(values: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Return the values at the places of the logits: all of a row, or the first of a text's."""
+    return values[:, 0] if logits.ndim == 2 else values
 
 
 class PureOrderTrainer(Trainer):
@@ -173,12 +186,13 @@ class PureOrderTrainer(Trainer):
         """Return the loss of a batch, and the outputs if they are asked for."""
         inputs = dict(inputs)
         labels, owners = inputs.pop("labels"), inputs.pop("owners")
+        teacher = inputs.pop("teacher", None)
         if self._shared:
             outputs = model(**inputs, owners=owners)
         else:
             (name,) = self._objectives
             outputs = {name: model(**inputs).logits}
-        loss = self._losses(outputs, labels, owners, num_items_in_batch)
+        loss = self._losses(outputs, labels, owners, num_items_in_batch, teacher)
         # Workers' gradients are averaged, and each one's loss is a share of the whole step's.
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from pointsman.training.config import TrainOptions
+from pointsman.training.config import DistillOptions, TrainOptions
 from pointsman.training.masking import TokenMasking
 from pointsman.training.rows import Row
 
@@ -32,6 +32,7 @@ class Objective:
         weighting: How its classes are weighted, as in `TrainOptions.class_weights`.
         open_labels: For labels of `IN_PART` and below, in turn, the classes that they leave open.
         weight: What its loss is multiplied with, beside other heads.
+        distill: How it learns from a teacher, whose answers its training rows then hold.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Objective:
     weighting: str = "none"
     open_labels: Sequence[Sequence[int]] = ()
     weight: float = 1.0
+    distill: DistillOptions | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,37 @@ def class_weights(labels: Sequence[int], classes: int, weighting: str) -> torch.
     return torch.tensor([most / size for size in sizes])
 
 
+class Distillation:
+    """What a student's answers cost beside a teacher's (Hinton et al., 2015, arXiv:1503.02531).
+
+    The divergence KL(teacher || student) of the distributions at a temperature, times its square:
+    so that the gradient's size does not depend on it.
+
+    Args:
+        weight: Share of the whole loss, in (0, 1].
+        temperature: What both sides' logits are divided by.
+    """
+
+    def __init__(self, weight: float, temperature: float) -> None:
+        self.weight = weight
+        self._temperature = temperature
+
+    def __call__(self, logits: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Return the summed divergence of items.
+
+        Args:
+            logits: The student's, shape `(items, classes)`.
+            teacher: The teacher's logits or log-probabilities, of the same shape.
+        """
+        divergence = functional.kl_div(
+            functional.log_softmax(logits / self._temperature, dim=-1),
+            functional.log_softmax(teacher / self._temperature, dim=-1),
+            reduction="sum",
+            log_target=True,
+        )
+        return divergence * self._temperature**2
+
+
 class WeightedCrossEntropy:
     """Cross-entropy over the labelled items of a whole optimiser step.
 
@@ -58,6 +89,8 @@ class WeightedCrossEntropy:
         open_labels: Classes that each label of `IN_PART` and below leaves open. Such an item's loss
             is that of the sum of their probabilities: whichever of them is true, no other is
             (the partial likelihood of Tsuboi et al., 2008, of a single token).
+        distillation: What answers cost beside a teacher's; None where there is no teacher. Class
+            weights and smoothing are for labels: a teacher's answers stand as they are.
     """
 
     def __init__(
@@ -67,7 +100,9 @@ class WeightedCrossEntropy:
         *,
         smoothing: float = 0.0,
         open_labels: Sequence[Sequence[int]] = (),
+        distillation: Distillation | None = None,
     ) -> None:
+        self._distillation = distillation
         self._open = open_labels
         self._smoothing = smoothing
         self._weights = weights
@@ -79,6 +114,7 @@ class WeightedCrossEntropy:
         outputs: Any,
         labels: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None = None,
+        teacher: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the loss of one batch.
 
@@ -87,6 +123,8 @@ class WeightedCrossEntropy:
                 `(batch, length, classes)`.
             labels: Shape `(batch,)` or `(batch, length)`.
             num_items_in_batch: Labelled items of the optimiser step; this batch's when not given.
+            teacher: A teacher's log-probabilities, of the logits' shape. Needed where there is one
+                while training; evaluation, which has none, gives the loss of the labels.
         """
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         weights = None if self._weights is None else self._weights.to(logits.device, torch.float32)
@@ -100,6 +138,11 @@ class WeightedCrossEntropy:
             label_smoothing=self._smoothing,
         )
         total = total + self._in_part(flat, targets, weights)
+        if self._distillation is not None and teacher is not None:
+            known = targets != IGNORED
+            taught = self._distillation(flat[known], teacher.flatten(0, -2)[known])
+            share = self._distillation.weight
+            total = (1 - share) * total + share * taught
         items = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         return total / items
 

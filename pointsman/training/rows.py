@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +18,12 @@ class Row:
             is labelled in part, `IN_PART` less the place of its set of types where no span is).
         source: Where its example came from.
         head: Place of its head among those that are trained together.
+        teacher: Log-probabilities that a teacher gives: `(classes,)`, or `(tokens, classes)` with
+            special tokens; None without one.
     """
 
     input_ids: list[int]
     labels: int | list[int]
     source: str = ""
     head: int = 0
+    teacher: NDArray[np.float16] | None = field(default=None, compare=False, repr=False)

@@ -36,7 +36,12 @@ from pointsman.training.batching import (
 )
 from pointsman.training.heads import HeadLosses, PureOrderTrainer
 from pointsman.training.job import Job, Objective, Outcome
-from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
+from pointsman.training.losses import (
+    Distillation,
+    WeightedCrossEntropy,
+    class_weights,
+    frequencies,
+)
 from pointsman.training.precision import choose_precision
 from pointsman.training.progress import TrainingProgress
 from pointsman.training.spent import SpentCallback
@@ -311,11 +316,13 @@ def _loss(job: Job, objective: Objective, head: int) -> WeightedCrossEntropy:
         if row.head == head
         for label in (row.labels if isinstance(row.labels, list) else [row.labels])
     ]
+    distill = objective.distill
     return WeightedCrossEntropy(
         class_weights(labels, objective.classes, objective.weighting),
         frequencies(labels, objective.classes),
         smoothing=job.options.label_smoothing,
         open_labels=objective.open_labels,
+        distillation=None if distill is None else Distillation(distill.weight, distill.temperature),
     )
 
 

@@ -18,7 +18,7 @@ from pointsman.training.batching import Collator
 from pointsman.training.config import TrainOptions
 from pointsman.training.heads import HeadLosses
 from pointsman.training.job import MEAN, Objective
-from pointsman.training.losses import WeightedCrossEntropy
+from pointsman.training.losses import Distillation, WeightedCrossEntropy
 from pointsman.training.rows import Row
 from tests.training.jobs import SPEC, rows, train_until
 from tests.training.jobs import make_job as single_job
@@ -265,3 +265,43 @@ def test_learned_weights_follow_the_size_of_a_loss():
         balance(sizes).sum().backward()
         optimiser.step()
     assert torch.allclose(balance.log_variances.detach(), torch.log(2 * sizes), atol=0.1)
+
+
+def test_a_mixed_batch_gives_each_head_its_own_teacher():
+    """Only the finder is taught: its cost is that of a batch of its own, at the labels' places."""
+    torch.manual_seed(0)
+    finder = np.log(np.full((4, 3), 1 / 3))
+    batch = Collator(0)([
+        {"input_ids": [2, 5, 3], "labels": 1, "head": 0},
+        {"input_ids": [2, 6, 7, 3], "labels": [IGNORED, 1, 0, IGNORED], "head": 1,
+         "teacher": finder.astype(np.float16)},
+    ])  # fmt: skip
+    assert batch["teacher"].shape == (2, 4, 3) and not batch["teacher"][0].any()
+    outputs = {"tiny": torch.randn(1, 5), "finder": torch.randn(1, 4, 3)}
+    taught = {
+        "tiny": WeightedCrossEntropy(),
+        "finder": WeightedCrossEntropy(distillation=Distillation(1.0, 1.0)),
+    }
+
+    def cost(teacher):
+        losses = HeadLosses(taught, [1.0, 1.0], lambda: None)
+        counts = losses.count([batch])
+        return float(losses(outputs, batch["labels"], batch["owners"], counts, teacher))
+
+    q = outputs["finder"][0, 1:3].softmax(-1)
+    divergence = float((np.log(1 / 3) - q.log()).mean(-1).mean())
+    labels = float(torch.nn.functional.cross_entropy(outputs["tiny"], torch.tensor([1])))
+    assert cost(batch["teacher"]) == pytest.approx((labels + divergence) / 2, abs=1e-3)
+
+
+def test_a_sequence_teacher_stands_in_the_first_place():
+    given = np.asarray([-0.1, -2.0], dtype=np.float16)
+    batch = Collator(0)([{"input_ids": [2, 5, 3], "labels": 1, "head": 0, "teacher": given}])
+    assert batch["teacher"][0, 0].tolist() == pytest.approx(given.astype(float).tolist())
+    assert not batch["teacher"][0, 1:].any()
+    loss = WeightedCrossEntropy(distillation=Distillation(1.0, 1.0))
+    losses = HeadLosses({"tiny": loss}, [1.0], lambda: None)
+    args = batch["labels"], batch["owners"], losses.count([batch]), batch["teacher"]
+    right = losses({"tiny": batch["teacher"][:, 0].float()}, *args)
+    wrong = losses({"tiny": -batch["teacher"][:, 0].float()}, *args)
+    assert float(right) == pytest.approx(0, abs=1e-6) and float(wrong) > 0.5

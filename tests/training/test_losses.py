@@ -6,7 +6,12 @@ import torch
 from torch.nn import functional
 
 from pointsman.core.errors import ConfigError
-from pointsman.training.losses import WeightedCrossEntropy, class_weights, frequencies
+from pointsman.training.losses import (
+    Distillation,
+    WeightedCrossEntropy,
+    class_weights,
+    frequencies,
+)
 
 LABELS = [0] * 25 + [1] * 8
 
@@ -96,3 +101,42 @@ def test_open_labels_are_no_class_of_their_own():
     labels = [0, 1, 1, -200, -100]
     assert frequencies(labels, 2).tolist() == pytest.approx([1 / 3, 2 / 3])
     assert class_weights(labels, 2, "ratio").tolist() == [2.0, 1.0]
+
+
+def test_a_teacher_costs_its_divergence_at_the_temperature():
+    torch.manual_seed(1)
+    logits, teacher = torch.randn(2, 5, 3), torch.randn(2, 5, 3)
+    labels = torch.tensor([[0, 1, -200, 0, -100], [0, 0, 2, -100, -100]])
+    loss = WeightedCrossEntropy(open_labels=[(0, 2)], distillation=Distillation(0.3, 2.0))
+    known = labels != -100
+    p, q = (teacher[known] / 2).softmax(-1), (logits[known] / 2).softmax(-1)
+    divergence = 4 * float((p * (p.log() - q.log())).sum()) / 7
+    plain = float(in_part(logits, labels, [(0, 2)]))
+    mixed = float(loss({"logits": logits}, labels, teacher=teacher))
+    assert mixed == pytest.approx(0.7 * plain + 0.3 * divergence)
+    assert float(loss({"logits": logits}, labels)) == pytest.approx(plain)  # as in evaluation
+
+
+def test_a_teachers_gradient_does_not_fade_with_the_temperature():
+    torch.manual_seed(2)
+    start, teacher, labels = torch.randn(64, 5), torch.randn(64, 5), torch.zeros(64).long()
+
+    def pull(temperature):
+        logits = start.clone().requires_grad_()
+        loss = WeightedCrossEntropy(distillation=Distillation(1.0, temperature))
+        loss({"logits": logits}, labels, teacher=teacher).backward()
+        return float(logits.grad.norm())
+
+    assert pull(8.0) == pytest.approx(pull(2.0), rel=0.3)
+    assert pull(2.0) > 0.1 * pull(1.0)
+
+
+def test_class_weights_are_for_labels_alone():
+    logits, teacher = torch.randn(9, 2), torch.randn(9, 2)
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0, 0, 0])
+    weights = torch.tensor([1.0, 3.0]), frequencies(LABELS, 2)
+    only = Distillation(1.0, 1.0)
+    weighted = WeightedCrossEntropy(*weights, distillation=only)
+    plain = WeightedCrossEntropy(distillation=only)
+    args = {"logits": logits}, labels, None, teacher
+    assert float(weighted(*args)) == pytest.approx(float(plain(*args)))
