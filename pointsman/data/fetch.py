@@ -234,7 +234,7 @@ def _download(spec: SourceSpec, path: Path) -> None:
         raise SourceError(
             f"source {spec.name!r}: the file with sha256 {spec.sha256}",
             got=f"{spec.url} has {found}",
-            fix="the file was changed upstream: use `mirror` with the old one, or a local `path`",
+            fix="the file was changed upstream: give the old one with --mirror, or as a local file",
         )
 
 
@@ -308,10 +308,12 @@ def _first_line(error: Exception) -> str:
 
 def _unavailable(spec: SourceSpec, tried: str, mirror: Path | None) -> SourceError:
     if mirror is not None:
-        fix = f"put it at {mirror / (spec.hub or spec.name)}, or leave `mirror` out to use the hub"
+        fix = (
+            f"put it at {mirror / (spec.hub or spec.name)}, or leave the mirror out to use the hub"
+        )
     else:
         fix = (
             "check the network and HF_HUB_OFFLINE, log in if it is gated (`hf auth login`), "
-            "or give a local copy with `mirror`"
+            "or give a local copy with --mirror DIR (`mirror` in a recipe)"
         )
     return SourceError(f"source {spec.name!r} cannot be had", got=tried, fix=fix)

@@ -6,10 +6,12 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from pointsman.cli.main import main
+from tests.runs import jailbreak_rows, write_rows
 
 
 @dataclass
@@ -48,3 +50,21 @@ def pointsman(
         return Result(code, out, err)
 
     return run
+
+
+@pytest.fixture
+def bundles(demo: Path) -> tuple[Path, Path]:
+    """The bundles of the finished run: a detector and a PII model."""
+    return demo / "run" / "jailbreak" / "bundle", demo / "run" / "pii" / "bundle"
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """A file of rows for the detector, which it has not seen."""
+    return write_rows(tmp_path / "more.jsonl", jailbreak_rows(20, seed=9))
+
+
+@pytest.fixture
+def prepared(demo: Path) -> Path:
+    """The detector's prepared data."""
+    return demo / "run" / "jailbreak" / "data"
