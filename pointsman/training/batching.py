@@ -96,9 +96,13 @@ class LengthGroupedSampler(Sampler[int]):
     global generator, so a run resumed in its second epoch sees other batches than the run that
     was cut off.
 
+    Like lengths are often like rows: of one task among several, or of the label whose texts are
+    long. Only the rows of a batch are of like length, and not those of an accumulated step, whose
+    batches come at random: its gradient is nearer to that of rows drawn whatever their length.
+
     Args:
         lengths: Tokens of every row.
-        batch_size: Rows of one optimiser step on this device.
+        batch_size: Rows of one batch on this device.
         seed: Seed of the order.
         grouped: False gives a plain shuffle, as pure.
         keep: Rows of an epoch; the last of the order beyond them are left out.

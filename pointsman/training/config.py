@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -13,6 +14,7 @@ from pointsman.models.network import NetworkOptions
 
 SMALL_BACKBONE = 60_000_000  # parameters: below it, rates for base-size models train too slowly
 LARGE_BACKBONE = 250_000_000
+LORA_WARM_UP = 64  # steps, as far as a short training has them; see `_warm_up_of_lora`
 
 
 class DistillOptions(Closed):
@@ -48,7 +50,11 @@ class TrainOptions(Closed):
     epochs: float | None = Field(None, gt=0, description="Passes over the training split.")
     max_steps: int | None = Field(None, gt=0, description="Stop after this many optimiser steps.")
     batch_size: int | None = Field(None, gt=0, description="Rows a batch.")
-    accumulation: int = Field(1, gt=0, description="Batches an optimiser step.")
+    accumulation: int = Field(
+        1,
+        gt=0,
+        description="Batches an optimiser step. They are of unlike lengths, and so of unlike rows.",
+    )
     learning_rate: float | None = Field(None, gt=0, description="Peak learning rate.")
     weight_decay: float | None = Field(None, ge=0, description="AdamW's weight decay.")
     warmup_ratio: float | None = Field(None, ge=0, lt=1, description="Share of steps that warm up.")
@@ -80,7 +86,7 @@ class TrainOptions(Closed):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     max_length: int = Field(512, ge=8, description="Longest window in tokens.")
     padding: Literal["longest", "max_length"] = Field("longest", description="Pad to what.")
-    length_grouped: bool = Field(True, description="Batch texts of like length together.")
+    length_grouped: bool = Field(True, description="Make batches of texts of like length.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field("auto", description="Arithmetic.")
     gradient_checkpointing: bool = Field(False, description="Recompute activations: less memory.")
     drop_last: bool = Field(False, description="Leave out an epoch's last, short batch.")
@@ -197,29 +203,24 @@ def document_schedule(rows: int) -> Schedule:
     )  # fmt: skip
 
 
-def default_schedule(rows: int, parameters: int, method: str, *, alpha: int = 16) -> Schedule:
+def default_schedule(rows: int, parameters: int, method: str) -> Schedule:
     """Return our own preset.
 
     The document's first tier cannot train a small backbone: two epochs at 1e-5 leave MiniLM
     behind TF-IDF. Small encoders want a higher rate, small data more epochs, adapters a rate
     several times that of full training. `docs/experiments.md` has the runs behind the values.
 
-    With Adam, entries of an adapter's B grow by the rate a step, and as many as its rank add up
-    before alpha / rank scales them: early steps move a layer's output by alpha times the rate. The
-    rate was chosen at an alpha of 16, so a larger one lowers it in proportion.
-
     Args:
         rows: Training rows.
         parameters: Parameters of the backbone.
         method: `full` or `lora`.
-        alpha: Scale of the adapters.
     """
     small = parameters < SMALL_BACKBONE
     rate = 2e-4 if small else 5e-5
     if parameters > LARGE_BACKBONE:
         rate = 2e-5
     if method == "lora":
-        rate *= 5 * min(1.0, 16 / alpha)
+        rate *= 5
     epochs = 10 if rows < 1000 else 6 if rows < 4000 else 4
     return Schedule(
         epochs=epochs,
@@ -230,6 +231,23 @@ def default_schedule(rows: int, parameters: int, method: str, *, alpha: int = 16
         evaluate="epoch",
         patience=3,
     )
+
+
+def _warm_up_of_lora(options: TrainOptions, rows: int) -> float:
+    """Return the share of the steps that an adapter's rate rises in, from 0.1 to 0.3.
+
+    With Adam, entries of an adapter's B grow by the rate a step, and as many as its rank add up
+    before alpha / rank scales them: early steps move a layer's output by alpha times the rate,
+    whatever the loss says. At the full rate after a score of steps a tagger of alpha 64 never finds
+    a span; after some more it learns faster than at any lower rate.
+
+    Args:
+        options: Resolved but for this.
+        rows: Training rows.
+    """
+    batch = (options.batch_size or 8) * options.accumulation
+    steps = options.max_steps or max(1, int(math.ceil(rows / batch) * (options.epochs or 1)))
+    return min(0.3, max(0.1, LORA_WARM_UP / steps))
 
 
 def resolve(
@@ -244,13 +262,15 @@ def resolve(
     if options.preset == "document":
         chosen = document_schedule(rows)
     else:
-        chosen = default_schedule(rows, parameters, options.method, alpha=options.lora.scale)
+        chosen = default_schedule(rows, parameters, options.method)
     values: dict[str, Any] = {
         name: value for name, value in chosen.model_dump().items() if getattr(options, name) is None
     }
     if options.preset == "default" and options.network.attention_dropout is None:
         # Attention without dropout runs in torch's fused kernels, on CPUs too.
         values["network"] = options.network.model_copy(update={"attention_dropout": 0.0})
+    if options.preset == "default" and options.method == "lora" and "warmup_ratio" in values:
+        values["warmup_ratio"] = _warm_up_of_lora(options.model_copy(update=values), rows)
     if options.evaluate == "epoch":
         values["evaluate_every"] = None  # a recipe's, where one of its tasks evaluates by epochs
     if options.evaluate == "steps" and options.evaluate_every is None:

@@ -214,7 +214,7 @@ def _trainer(job: Job) -> PureOrderTrainer:
     rows = rows_per_epoch(len(data), batch, drop_last=options.drop_last)
     sampler = LengthGroupedSampler(
         data.lengths,
-        batch * options.accumulation,
+        batch,
         seed=options.seed,
         grouped=options.length_grouped,
         keep=rows,

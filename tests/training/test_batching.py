@@ -70,3 +70,12 @@ def test_weights_decide_how_often_a_row_is_drawn():
     assert sum(row < 50 for row in drawn) / 4000 == pytest.approx(0.9, abs=0.02)
     assert sampler.order(3) == LengthGroupedSampler(lengths, 5, seed=1, weights=weights).order(3)
     assert sampler.order(3) != sampler.order(4)
+
+
+def test_an_accumulated_step_mixes_what_length_tells_apart():
+    """Long rows of one label and short ones of the other: a step has both, its batches do not."""
+    long = np.asarray(LENGTHS) > np.median(LENGTHS)
+    order = np.asarray(LengthGroupedSampler(LENGTHS, 8, seed=7).order(0))[:480]
+    of_batches, of_steps = (long[order].reshape(-1, size).mean(1) for size in (8, 32))
+    assert np.mean((of_batches == 0) | (of_batches == 1)) > 0.8
+    assert of_steps.std() < 0.6 * of_batches.std()

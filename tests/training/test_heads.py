@@ -227,6 +227,7 @@ def test_the_trainer_takes_an_accumulated_step_for_one_large_one(backbones, tmp_
         job = make_job(
             backbones["bert"], tmp_path / str(batch_size), balance=balance, logging_steps=1,
             batch_size=batch_size, accumulation=accumulation, max_steps=3, evaluate_every=3,
+            length_grouped=False,
         )  # fmt: skip
         for module in job.model.modules():
             if isinstance(module, torch.nn.Dropout):
