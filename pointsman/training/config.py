@@ -203,29 +203,24 @@ def document_schedule(rows: int) -> Schedule:
     )  # fmt: skip
 
 
-def default_schedule(rows: int, parameters: int, method: str, *, alpha: int = 16) -> Schedule:
+def default_schedule(rows: int, parameters: int, method: str) -> Schedule:
     """Return our own preset.
 
     The document's first tier cannot train a small backbone: two epochs at 1e-5 leave MiniLM
     behind TF-IDF. Small encoders want a higher rate, small data more epochs, adapters a rate
     several times that of full training. `docs/experiments.md` has the runs behind the values.
 
-    With Adam, entries of an adapter's B grow by the rate a step, and as many as its rank add up
-    before alpha / rank scales them: early steps move a layer's output by alpha times the rate,
-    whatever the loss says. So on small encoders, whose rate is high, a large alpha lowers it.
-
     Args:
         rows: Training rows.
         parameters: Parameters of the backbone.
         method: `full` or `lora`.
-        alpha: Scale of the adapters.
     """
     small = parameters < SMALL_BACKBONE
     rate = 2e-4 if small else 5e-5
     if parameters > LARGE_BACKBONE:
         rate = 2e-5
     if method == "lora":
-        rate *= 10 * min(1.0, 32 / alpha) if small else 5
+        rate *= 5
     epochs = 10 if rows < 1000 else 6 if rows < 4000 else 4
     return Schedule(
         epochs=epochs,
@@ -241,8 +236,10 @@ def default_schedule(rows: int, parameters: int, method: str, *, alpha: int = 16
 def _warm_up_of_lora(options: TrainOptions, rows: int) -> float:
     """Return the share of the steps that an adapter's rate rises in, from 0.1 to 0.3.
 
-    Their early steps are large (`default_schedule`). At the full rate after 22 steps a tagger of
-    alpha 64 never finds a span; after 67 it learns faster than at any lower rate.
+    With Adam, entries of an adapter's B grow by the rate a step, and as many as its rank add up
+    before alpha / rank scales them: early steps move a layer's output by alpha times the rate,
+    whatever the loss says. At the full rate after a score of steps a tagger of alpha 64 never finds
+    a span; after some more it learns faster than at any lower rate.
 
     Args:
         options: Resolved but for this.
@@ -265,7 +262,7 @@ def resolve(
     if options.preset == "document":
         chosen = document_schedule(rows)
     else:
-        chosen = default_schedule(rows, parameters, options.method, alpha=options.lora.scale)
+        chosen = default_schedule(rows, parameters, options.method)
     values: dict[str, Any] = {
         name: value for name, value in chosen.model_dump().items() if getattr(options, name) is None
     }

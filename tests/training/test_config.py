@@ -53,21 +53,6 @@ def test_lora_has_its_own_rate_and_large_backbones_a_lower_one():
     assert rate("full", 149_000_000) > rate("full", 395_000_000)
 
 
-def test_a_large_alpha_lowers_the_rate_of_lora_on_small_backbones():
-    """At an alpha of 64 and the rate of the others, a tagger on 1,200 rows never finds a span."""
-
-    def rate(of_task, method="lora", parameters=10, **lora):
-        options = TrainOptions(method=method, lora=lora)
-        return resolve(options, rows=900, parameters=parameters, lora_rank=of_task).learning_rate
-
-    assert rate(8) == pytest.approx(10 * rate(8, method="full"))
-    assert rate(32) == pytest.approx(rate(8) / 2)
-    assert rate(12) == rate(8) and rate(32, alpha=16) == rate(8)
-    assert rate(8, rank=32) == rate(32)
-    assert rate(32, method="full") == rate(8, method="full")
-    assert rate(32, parameters=149_000_000) == rate(8, parameters=149_000_000)
-
-
 def test_adapters_warm_up_for_so_many_steps_in_a_short_training():
     """With 22 steps of 225, a tagger on 1,200 rows never finds a span; with 67 it does."""
 
