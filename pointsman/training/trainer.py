@@ -354,5 +354,5 @@ def _out_of_memory(job: Job, error: BaseException) -> TrainingError:
         f"memory for batches of {batch} rows",
         got=type(error).__name__,
         fix=f"try batch_size {max(1, batch // 2)} with accumulation "
-        f"{job.options.accumulation * 2} (the same step), or gradient_checkpointing",
+        f"{job.options.accumulation * 2} (as many rows a step), or gradient_checkpointing",
     )
