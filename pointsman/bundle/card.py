@@ -7,7 +7,7 @@ from typing import Any
 
 from pointsman.bundle.doubts import doubts, known_leakage, unknown_teacher
 from pointsman.bundle.exports import ExportEntry, hash_operating_point
-from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
+from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta, heads_of
 
 
 def write_card(meta: BundleMeta, exports: Sequence[ExportEntry] = ()) -> str:
@@ -187,7 +187,7 @@ def _audit(provenance: dict[str, Any]) -> str:
     lines = []
     if leakage := known_leakage(provenance):
         lines.append(f"**{leakage}**\n")
-    if doubt := unknown_teacher(provenance.get("teacher", {})):
+    if doubt := unknown_teacher(provenance):
         lines.append(f"**{doubt}**\n")
     if allowed.get("sources"):
         named = ", ".join(f"{s['name']} ({s['licence']})" for s in allowed["sources"])
@@ -200,7 +200,7 @@ def _exports(meta: BundleMeta | SharedMeta, exports: Sequence[ExportEntry]) -> s
     """Return what each export was proven to do, head by head, and on what."""
     if not exports:
         return ""
-    heads = tuple(meta.heads) if isinstance(meta, SharedMeta) else (meta.task.name,)
+    heads = tuple(heads_of(meta))
     point = hash_operating_point(meta)
     rows = "\n".join(
         f"| {entry.name} | {head} | {_verdict(entry, point)} | {_proof(entry, head)} |"

@@ -37,13 +37,13 @@ def known_leakage(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def unknown_teacher(teacher: Mapping[str, Any]) -> str:
+def unknown_teacher(provenance: Mapping[str, Any]) -> str:
     """Return the sentence on a teacher that learned from other rows, or nothing.
 
     Args:
-        teacher: What the student's bundle keeps of it; nothing where there was none.
+        provenance: Of a bundle.
     """
-    if teacher.get("same_rows", True):
+    if provenance.get("teacher", {}).get("same_rows", True):
         return ""
     return (
         "Its teacher learned from other rows than these: if rows of this validation or test split "

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pointsman.bundle.meta import BundleMeta, SharedMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta, heads_of
 from pointsman.core.config import Closed
 from pointsman.core.errors import BundleError, ConfigError
 from pointsman.core.files import atomic_directory, read_json, sha256_file, sha256_json, write_json
@@ -75,7 +75,7 @@ def hash_operating_point(meta: BundleMeta | SharedMeta) -> str:
     Args:
         meta: What the bundle says of itself, as it was read.
     """
-    heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
+    heads = heads_of(meta)
     return sha256_json(
         {name: head.model_dump(mode="json", include=_DECIDES) for name, head in heads.items()}
     )

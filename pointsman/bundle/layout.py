@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pointsman.bundle.meta import FORMAT, SHARED_FORMAT, BundleMeta, SharedMeta
+from pointsman.bundle.meta import FORMAT, SHARED_FORMAT, BundleMeta, SharedMeta, heads_of
 from pointsman.core.errors import BundleError, ConfigError
 from pointsman.core.files import atomic_directory, read_json, sha256_file, write_json
 from pointsman.tasks.labels import model_labels
@@ -100,7 +100,7 @@ def read_any(path: Path) -> BundleMeta | SharedMeta:
     meta = read_meta(path)
     for name in (*REQUIRED, *meta.files):
         _check_file(path, name, meta.files.get(name))
-    for head in meta.heads.values() if isinstance(meta, SharedMeta) else (meta,):
+    for head in heads_of(meta).values():
         _check_labels(path, head)
     _check_versions(path, meta)
     return meta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import Field, model_validator
@@ -132,3 +133,8 @@ class SharedMeta(Closed):
     def with_head(self, head: BundleMeta) -> Self:
         """Return this with what one of its heads says of itself by now."""
         return self.model_copy(update={"heads": {**self.heads, head.task.name: head}})
+
+
+def heads_of(meta: BundleMeta | SharedMeta) -> Mapping[str, BundleMeta]:
+    """Return what each head of a bundle says of itself."""
+    return meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}

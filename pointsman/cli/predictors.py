@@ -37,17 +37,14 @@ def load_predictors(
         BundleError: As `load` does.
     """
     from pointsman.bundle.layout import find_bundles, read_meta
-    from pointsman.bundle.meta import SharedMeta
+    from pointsman.bundle.meta import heads_of
     from pointsman.core.config import suggest
     from pointsman.core.errors import ConfigError
     from pointsman.runtime.predictor import load
     from pointsman.runtime.shared import SharedPredictor
 
     metas = {path: read_meta(path) for path in find_bundles(bundles)}
-    own = {
-        path: tuple(meta.heads) if isinstance(meta, SharedMeta) else (meta.task.name,)
-        for path, meta in metas.items()
-    }
+    own = {path: tuple(heads_of(meta)) for path, meta in metas.items()}
     known = tuple(dict.fromkeys(name for names in own.values() for name in names))
     for head in heads:
         if head not in known:

@@ -44,7 +44,7 @@ def _notes(account: Account, audit: Mapping[str, Any]) -> list[Note]:
     notes = []
     if leakage := known_leakage(account.meta.provenance):
         notes.append(Note(leakage, "bad"))
-    if doubt := unknown_teacher(account.meta.provenance.get("teacher", {})):
+    if doubt := unknown_teacher(account.meta.provenance):
         notes.append(Note(doubt, "warn"))
     if audit.get("data"):
         notes.append(Note(str(audit["data"])))

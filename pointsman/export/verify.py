@@ -11,7 +11,7 @@ from typing import Any
 
 from pointsman.bundle.exports import read_exports
 from pointsman.bundle.layout import read_any
-from pointsman.bundle.meta import BundleMeta, SharedMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta, heads_of
 from pointsman.core.config import suggest
 from pointsman.core.errors import ConfigError, PointsmanError
 from pointsman.data.encode import TextEncoder
@@ -120,7 +120,7 @@ def verify_bundle(
     """
     needed = [_runtime(name) for name in require]
     meta = read_any(path)
-    heads = meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
+    heads = heads_of(meta)
     rows = read_golden(path, listed=GOLDEN in meta.files)
     encoder = TextEncoder.from_directory(path, max_length=meta.max_length)
     missing: tuple[str, ...] = ()

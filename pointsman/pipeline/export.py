@@ -20,7 +20,7 @@ from pointsman.bundle.exports import (
     new_export,
 )
 from pointsman.bundle.layout import read_any
-from pointsman.bundle.meta import BundleMeta, SharedMeta
+from pointsman.bundle.meta import BundleMeta, SharedMeta, heads_of
 from pointsman.bundle.network_config import pad_id_of
 from pointsman.bundle.update import refresh_card
 from pointsman.core.errors import ConfigError, DataError, ExportError
@@ -115,11 +115,6 @@ class Job:
             pad_id=pad_id_of(self.path),
             longest=self.meta.max_length,
         )
-
-
-def heads_of(meta: BundleMeta | SharedMeta) -> Mapping[str, BundleMeta]:
-    """Return what each head of a bundle says of itself."""
-    return meta.heads if isinstance(meta, SharedMeta) else {meta.task.name: meta}
 
 
 def export_bundle(

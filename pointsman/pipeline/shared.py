@@ -37,7 +37,6 @@ from pointsman.pipeline.steps import (
     TrainRequest,
     announce_options,
     announce_rows,
-    announce_teacher,
     describe,
     encode_training,
     is_packed,
@@ -176,8 +175,8 @@ def _train_and_pack(request: SharedRequest, say: Say) -> Path:
     _announce(request, options, heads, say)
     for head in heads:
         if head.teacher is not None:
-            announce_teacher(head.request.data.spec, head.teacher, say)
-            head.training.rows = taught(head.teacher, head.request.data.spec, head.training)
+            spec = head.request.data.spec
+            head.training.rows = taught(head.teacher, spec, head.training, say)
     own = request.shared.head_layers
     metas = {head.name: _describe(head, options, identity, own) for head in heads}
     outcome = _train(request, start, options, heads, metas, encoder, say)

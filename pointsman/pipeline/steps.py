@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointsman.bundle.card import write_card
-from pointsman.bundle.doubts import unknown_teacher
 from pointsman.bundle.layout import ADAPTER, CARD, META, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta
 from pointsman.core.errors import TrainingError
@@ -112,9 +111,8 @@ def train_and_pack(request: TrainRequest, say: Say) -> Path:
         facts = {"train": training.facts, "validation": validation.facts}
         told = {"encoding": facts, "run": identity, **passed.provenance}
         if teacher is not None:
-            announce_teacher(spec, teacher, say)
             told["teacher"] = teacher.provenance()
-            training.rows = taught(teacher, spec, training)
+            training.rows = taught(teacher, spec, training, say)
         meta = describe(request, options, told)
         job = _job(request, meta, start, (training, validation), encoder, say)
         _pack(request, meta, train(job), encoder)
@@ -221,13 +219,6 @@ def teacher_of(request: TrainRequest) -> Teacher | None:
     """Return the teacher that a training asks for, if it asks for one; see `find_teacher`."""
     data = request.data
     return find_teacher(data.spec, request.options.distill, data.manifest["hashes"]["train"])
-
-
-def announce_teacher(spec: TaskSpec, teacher: Teacher, say: Say) -> None:
-    """Say who teaches, and whether it may know rows that are to measure the student."""
-    say(f"  {spec.name}: learns from the answers of {teacher.bundle}, too")
-    if not teacher.same_rows:
-        say(f"  {unknown_teacher(teacher.provenance())}")
 
 
 def _identity(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.bundle.layout import WEIGHTS, find_bundles, read_any
-from pointsman.bundle.meta import BundleMeta, SharedMeta
+from pointsman.bundle.doubts import unknown_teacher
+from pointsman.bundle.layout import WEIGHTS, find_bundles, read_any, read_meta
+from pointsman.bundle.meta import BundleMeta, heads_of
 from pointsman.core.errors import ConfigError
-from pointsman.core.files import sha256_file
 from pointsman.core.types import Example
 from pointsman.data.encode import Window
 from pointsman.pipeline.encoding import Encoded, taught_windows
@@ -30,6 +30,7 @@ CHUNK = (
 LEAST = 1e-7  # probability whose logarithm half precision still tells from 0
 
 Answers = NDArray[np.float16]
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +79,19 @@ def find_teacher(spec: TaskSpec, options: DistillOptions, train_hash: str) -> Te
     """
     if options.teacher is None:
         return None
-    found = {
-        bundle: meta
+    found = [
+        bundle
         for bundle in find_bundles([Path(options.teacher)])
-        if (meta := _head(read_any(bundle), spec.name)) is not None
-    }
+        if spec.name in heads_of(read_meta(bundle))
+    ]
     if len(found) != 1:
         raise ConfigError(
             f"distill.teacher: one bundle of {spec.name} at {options.teacher}",
-            got=", ".join(str(bundle) for bundle in found) or "none of this task",
+            got=", ".join(map(str, found)) or "none of this task",
         )
-    ((bundle, meta),) = found.items()
+    (bundle,) = found
+    whole = read_any(bundle)
+    meta = heads_of(whole)[spec.name]
     if tuple(meta.labels) != tuple(model_labels(spec)):
         differ = sorted({*meta.task.labels} ^ {*spec.labels})
         raise ConfigError(
@@ -97,17 +100,11 @@ def find_teacher(spec: TaskSpec, options: DistillOptions, train_hash: str) -> Te
         )
     hashes = meta.provenance.get("data", {}).get("hashes", {})
     same = hashes.get("train") == train_hash
-    return Teacher(bundle, meta, sha256_file(bundle / WEIGHTS), same)
+    return Teacher(bundle, meta, whole.files[WEIGHTS], same)
 
 
-def _head(meta: BundleMeta | SharedMeta, name: str) -> BundleMeta | None:
-    if isinstance(meta, SharedMeta):
-        return meta.heads.get(name)
-    return meta if meta.task.name == name else None
-
-
-def taught(teacher: Teacher, spec: TaskSpec, split: Encoded) -> list[Row]:
-    """Return a split's training rows with the teacher's answers.
+def taught(teacher: Teacher, spec: TaskSpec, split: Encoded, say: Say) -> list[Row]:
+    """Say who teaches, and return a split's training rows with the teacher's answers.
 
     A sequence task's teacher reads the stretch of the text that a row holds, in its own tokens. A
     token task's has to cut texts into the same tokens as the student.
@@ -116,11 +113,15 @@ def taught(teacher: Teacher, spec: TaskSpec, split: Encoded) -> list[Row]:
         teacher: The teacher.
         spec: The task.
         split: The encoded training split.
+        say: Prints a line of news.
 
     Raises:
         ConfigError: If the teacher of a token task cuts texts into other tokens.
         BundleError: If the teacher is damaged.
     """
+    say(f"  {spec.name}: learns from the answers of {teacher.bundle}, too")
+    if doubt := unknown_teacher({"teacher": teacher.provenance()}):
+        say(f"  {doubt}")
     predictor = load_head(teacher.bundle, spec.name, backend="torch", postprocess=False)
     ask = _token_answers if spec.level == "token" else _text_answers
     answers: list[Answers] = []
@@ -130,9 +131,7 @@ def taught(teacher: Teacher, spec: TaskSpec, split: Encoded) -> list[Row]:
             chunk = pairs[start : start + CHUNK]
             answers += ask(predictor, spec, chunk)
             advance(len(chunk))
-    return [
-        replace(row, teacher=given) for row, given in zip(split.rows, answers, strict=True)
-    ]  # fmt: skip
+    return [replace(row, teacher=given) for row, given in zip(split.rows, answers, strict=True)]
 
 
 def _text_answers(

@@ -41,7 +41,7 @@ def answered(demo, name, asked):
     split = encode_training(asked, encoder)
     options = DistillOptions(teacher=str(demo / "run" / name))
     teacher = find_teacher(spec, options, asked.data.manifest["hashes"]["train"])
-    return taught(teacher, spec, split), split
+    return taught(teacher, spec, split, lambda line: None), split
 
 
 def test_a_sequence_teachers_answers_are_its_probabilities(demo, tmp_path, backbones):
@@ -63,7 +63,8 @@ def test_a_long_text_is_answered_window_by_window(demo, tmp_path, backbones):
     encoder = TextEncoder.from_backbone(asked.backbone.path, max_length=64)
     split = encode_split(asked.data.spec, encoder, [long, benign], every_window=False)
     options = DistillOptions(teacher=str(demo / "run" / "jailbreak"))
-    rows = taught(find_teacher(asked.data.spec, options, ""), asked.data.spec, split)
+    teacher = find_teacher(asked.data.spec, options, "")
+    rows = taught(teacher, asked.data.spec, split, lambda line: None)
     assert len(rows) == len(split.rows) > 3
     windows = split.windows[-1]
     second = long.text[windows[1].offsets[0][0] : windows[1].offsets[-1][1]]
@@ -78,7 +79,6 @@ def test_a_token_teachers_answers_stand_at_their_tokens(demo, tmp_path, backbone
     rows, split = answered(demo, "pii", asked)
     assert len(rows) > len(split.examples)  # some are read in several windows
     predictor = load_head(demo / "run" / "pii")
-    remaining = iter(rows)
     for example, parts in zip(split.examples[-20:], split.windows[-20:], strict=True):
         (reading,) = predictor.read([example.text])
         whole, _ = token_probabilities(predictor.meta, reading.windows, reading.logits)
@@ -87,7 +87,7 @@ def test_a_token_teachers_answers_stand_at_their_tokens(demo, tmp_path, backbone
             own = whole[part.first : part.first + len(part.offsets)]
             assert np.exp(row.teacher[part.content].astype(float)) == pytest.approx(own, abs=2e-3)
             assert not row.teacher[: part.prefix].any()
-    assert next(remaining).teacher.shape == (len(rows[0].input_ids), len(predictor.meta.labels))
+    assert rows[0].teacher.shape == (len(rows[0].input_ids), len(predictor.meta.labels))
 
 
 def test_a_token_teacher_of_other_tokens_is_refused(demo, tmp_path, backbones):
