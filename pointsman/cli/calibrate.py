@@ -38,8 +38,8 @@ def calibrate_cli(
     from pointsman.data.prepared import is_prepared
     from pointsman.export.golden import add_golden
     from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
+    from pointsman.pipeline.labelled import head_of, read_labelled
     from pointsman.pipeline.progress import progress_bar
-    from pointsman.pipeline.run import head_of, read_labelled
     from pointsman.runtime.predictor import load_head
 
     predictor = load_head(bundle, head or head_of(bundle, data))

@@ -145,7 +145,7 @@ def _compare(
     from pointsman.core.errors import ConfigError
     from pointsman.pipeline.compare import compare_bundles
     from pointsman.pipeline.contestants import check_same_task, choose_rows, name_bundles
-    from pointsman.pipeline.run import read_labelled, task_of
+    from pointsman.pipeline.labelled import read_labelled, task_of
 
     if data is None:
         raise ConfigError("--data FILE, rows that all of them answer", got="none")

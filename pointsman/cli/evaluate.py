@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pointsman.evaluation.perturbed import EvaluateOptions
     from pointsman.evaluation.reference import Check
     from pointsman.pipeline.evaluate import Evaluation
-    from pointsman.pipeline.run import Labelled
+    from pointsman.pipeline.labelled import Labelled
     from pointsman.runtime.predictor import Predictor
 
 DATA = "data.json"  # beside metrics.json: what was evaluated
@@ -56,7 +56,7 @@ def evaluate_cli(
     from pointsman.evaluation.reference import run_reference
     from pointsman.evaluation.wording import verdict
     from pointsman.pipeline.evaluate import write_evaluation
-    from pointsman.pipeline.run import head_of, read_labelled
+    from pointsman.pipeline.labelled import head_of, read_labelled
     from pointsman.runtime.predictor import load_head
 
     if data is None and not reference:

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pointsman.bundle.layout import META, find_bundles, read_any, read_bundle, read_meta
+from pointsman.bundle.layout import META, read_any, read_bundle
 from pointsman.bundle.meta import SharedMeta
 from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
-from pointsman.core.types import Example
-from pointsman.data.audit import AuditedData
-from pointsman.data.dedupe import group_rows, name_groups
-from pointsman.data.door import OnBadRow
 from pointsman.data.licences import sources_to_allow
 from pointsman.data.prepare import PreparedData, load_prepared, prepare
 from pointsman.data.prepared import MANIFEST, is_prepared
 from pointsman.data.request import SourceRequest
-from pointsman.data.schema import labels_left_out
-from pointsman.data.sources import RowRules, load_source
 from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import Backbone, find_backbone
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
 from pointsman.pipeline.given import refuse_other_rows, take_given
+from pointsman.pipeline.labelled import load_prepared_for
 from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
 from pointsman.pipeline.shared import (
@@ -33,7 +27,9 @@ from pointsman.pipeline.shared import (
     check_head_layers,
     train_and_evaluate_shared,
 )
+from pointsman.pipeline.starts import check_start
 from pointsman.pipeline.steps import Say, TrainRequest
+from pointsman.pipeline.teachers import find_teacher
 from pointsman.pipeline.terms import Terms
 from pointsman.pipeline.trunk import TrunkRequest, check_depth, train_and_evaluate_trunk
 from pointsman.tasks.catalogue import load_task
@@ -65,7 +61,7 @@ def train_prepared(
     Raises:
         ConfigError: If the data was prepared for another task, or other files stand at `output`.
     """
-    prepared = _load_prepared_for(load_task(task).name, data)
+    prepared = load_prepared_for(load_task(task).name, data)
     _check_train_directory(output)
     backbone = find()
     request = TrainRequest(
@@ -90,113 +86,16 @@ def _check_train_directory(output: Path) -> None:
         )
 
 
-def _load_prepared_for(task: str, path: Path) -> PreparedData:
-    prepared = load_prepared(path)
-    if prepared.spec.name != task:
-        raise ConfigError(f"data prepared for {task}", got=f"data for {prepared.spec.name}")
-    return prepared
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """Labelled rows that a command was given.
-
-    Attributes:
-        rows: Those to evaluate on, or to choose by.
-        slices: Rows that are reported apart, by name.
-        everything: All of the data, for an audit.
-        train: Its training rows; None for a file, which has none set apart.
-    """
-
-    rows: list[Example]
-    slices: dict[str, list[Example]]
-    everything: AuditedData
-    train: list[Example] | None = None
-
-
-def read_labelled(
-    spec: TaskSpec,
-    path: Path,
-    *,
-    columns: Mapping[str, str],
-    on_bad_row: OnBadRow,
-    say: Say,
-    split: Literal["validation", "test"] = "test",
-) -> Labelled:
-    """Read labelled rows: a file, or a split of prepared data.
-
-    Rows and spans of labels that the bundle was narrowed by are left out, as in training.
-
-    Args:
-        spec: The task.
-        path: The file or the directory.
-        columns: Our field -> column of the file.
-        on_bad_row: What a row that does not fit does.
-        say: Takes a line of news.
-        split: Which split of prepared data: test to evaluate, validation to choose by.
-
-    Raises:
-        ConfigError: If the data was prepared for another task or other labels.
-    """
-    if is_prepared(path):
-        prepared = _load_prepared_for(spec.name, path)
-        strange = [label for label in prepared.spec.labels if label not in spec.labels]
-        if strange:
-            raise ConfigError(
-                f"{path}: data prepared with the labels of the bundle",
-                got=f"others: {', '.join(strange)}",
-                fix="give the file that it was prepared from",
-            )
-        return Labelled(
-            list(getattr(prepared, split)),
-            {name: list(rows) for name, rows in prepared.slices.items()},
-            AuditedData.from_prepared(prepared),
-            list(prepared.train),
-        )
-    request = SourceRequest.parse(
-        {"path": str(path), "columns": dict(columns)}, where=f"--data {path}"
-    )
-    rules = RowRules(dropped_labels=labels_left_out(spec))
-    loaded = load_source(request, spec, on_bad_row=on_bad_row, rules=rules)
-    for what, names in loaded.counts["left_out"].items():
-        listed = ", ".join(f"{name} ({count})" for name, count in names.items())
-        say(f"left out, since the bundle does not have the {what}: {listed}")
-    if loaded.skipped:
-        say(f"{len(loaded.skipped)} bad rows skipped; the first: {loaded.skipped[0]}")
-    rows: list[Example] = []
-    slices: dict[str, list[Example]] = {}
-    groups, _ = group_rows(loaded.examples)
-    for example in name_groups(loaded.examples, groups):
-        if example.split and example.split.startswith("slice:"):
-            slices.setdefault(example.split.removeprefix("slice:"), []).append(example)
-        else:
-            rows.append(example)
-    audited = AuditedData.from_examples(spec, loaded.examples, [loaded.provenance])
-    return Labelled(rows, slices, audited)
-
-
-def head_of(bundle: Path, data: Path | None) -> str | None:
-    """Return the head of a shared bundle that prepared data is for; None where nothing tells."""
-    found = find_bundles([bundle])
-    if len(found) > 1 or not isinstance(read_meta(found[0]), SharedMeta):
-        return None
-    return task_of(data)
-
-
-def task_of(data: Path | None) -> str | None:
-    """Return the name of the task that prepared data is for; None where nothing tells."""
-    if data is None or not is_prepared(data):
-        return None
-    return str(read_json(data / MANIFEST)["task"]["name"])
-
-
 def plan(recipe: Recipe) -> list[str]:
     """Return what a recipe would do, a line a step, checking all that needs no data.
 
     Raises:
-        ConfigError: If a task's options are not to be had, or the recipe's mirror is not there.
+        ConfigError: If a task's options are not to be had, or the recipe's mirror, a warm start or
+            a teacher is not there.
+        BundleError: If nothing lies where a teacher should.
     """
     _mirror(recipe)
+    _check_starts(recipe)
     lines = [f"{recipe.name}: {recipe.about}".rstrip(": "), f"run directory {recipe.directory()}"]
     for task in recipe.tasks:
         spec = task.spec()
@@ -209,6 +108,24 @@ def plan(recipe: Recipe) -> list[str]:
         for source in sources_to_allow(_licences(task, spec)):
             lines.append(f"  {source['name']}: {source['licence']}, needs --allow-noncommercial")
     return lines + _plan_together(recipe)
+
+
+def _check_starts(recipe: Recipe) -> None:
+    """Refuse warm starts and teachers that are not there, but for those that the run itself makes.
+
+    Found out only when its task begins, a missing one would cost the tasks before it.
+    """
+    for task in recipe.tasks:
+        options = recipe.train_options(task)
+        if options.warm_start is not None and not _is_made_by(recipe, options.warm_start):
+            check_start(Path(options.warm_start))
+        teacher = options.distill.teacher
+        if teacher is not None and not _is_made_by(recipe, teacher):
+            find_teacher(task.spec(), options.distill, train_hash="")
+
+
+def _is_made_by(recipe: Recipe, path: str) -> bool:
+    return Path(path).resolve().is_relative_to(recipe.directory().resolve())
 
 
 def _way(recipe: Recipe, options: TrainOptions) -> str:
@@ -240,10 +157,13 @@ def run_recipe(recipe: Recipe, say: Say) -> list[Path]:
         The bundles, in the recipe's order; the one bundle of tasks under one encoder.
 
     Raises:
-        ConfigError: If the run directory holds a run of another recipe.
+        ConfigError: If the run directory holds a run of another recipe, or what a new run starts
+            or learns from is not there.
         DataError: If the data leaks or a licence forbids it, without the recipe's consent.
     """
     _check_directory(recipe)
+    if not (recipe.directory() / RECIPE).is_file():  # what a run has used may be gone by its end
+        _check_starts(recipe)
     for task in recipe.tasks:
         spec = task.spec()
         check_licences(_licences(task, spec), recipe.consent())

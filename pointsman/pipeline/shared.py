@@ -321,9 +321,9 @@ def _announce(
     rows = sum(head.training.facts["rows"] for head in heads)
     tokens = sum(head.training.facts["tokens"] for head in heads)
     say(
-        f"shared: {request.backbone.name}, {options.method}, {len(heads)} heads, {rows:,} rows, "
-        f"{tokens:,} tokens an epoch, sampled at temperature {request.shared.temperature:g}, "
-        f"loss weights {request.shared.loss}"
+        f"shared: {request.backbone.name}, {options.trained_part}, {len(heads)} heads, "
+        f"{rows:,} rows, {tokens:,} tokens an epoch, sampled at temperature "
+        f"{request.shared.temperature:g}, loss weights {request.shared.loss}"
     )
     if request.shared.head_layers:
         say(f"  {request.shared.head_layers} encoder layers of each head's own")

@@ -50,13 +50,7 @@ def find_start(backbone: Backbone, warm_start: str | None) -> Backbone:
     if warm_start is None:
         return backbone
     path = Path(warm_start)
-    for name in (WEIGHTS, "config.json"):
-        if not (path / name).is_file():
-            raise ConfigError(
-                f"warm_start: a bundle or checkpoint with {name}",
-                got=f"{path} without it",
-                fix="give a bundle, or a checkpoint of a full fine-tuning",
-            )
+    check_start(path)
     refuse_shared(_weight_names(path / WEIGHTS), str(path))
     found = read_json(path / "config.json").get("model_type")
     if found != backbone.model_type:
@@ -64,6 +58,21 @@ def find_start(backbone: Backbone, warm_start: str | None) -> Backbone:
             f"warm_start of family {backbone.model_type}", got=f"{path} of family {found}"
         )
     return replace(backbone, path=path)
+
+
+def check_start(path: Path) -> None:
+    """Refuse a warm start that is not there.
+
+    Raises:
+        ConfigError: If it has no weights or no configuration.
+    """
+    for name in (WEIGHTS, "config.json"):
+        if not (path / name).is_file():
+            raise ConfigError(
+                f"warm_start: a bundle or checkpoint with {name}",
+                got=f"{path} without it",
+                fix="give a bundle, or a checkpoint of a full fine-tuning",
+            )
 
 
 def _weight_names(file: Path) -> list[str]:

@@ -272,8 +272,8 @@ def what_matters(options: TrainOptions) -> dict[str, Any]:
 def _announce(request: TrainRequest, options: TrainOptions, rows: Encoded, say: Say) -> None:
     spec = request.data.spec
     say(
-        f"{spec.name}: {request.backbone.name}, {options.method}, {rows.facts['rows']:,} rows, "
-        f"{rows.facts['tokens']:,} tokens an epoch"
+        f"{spec.name}: {request.backbone.name}, {options.trained_part}, "
+        f"{rows.facts['rows']:,} rows, {rows.facts['tokens']:,} tokens an epoch"
     )
     announce_options(request.backbone, options, say)
     announce_rows(spec, options, rows, say)

@@ -241,9 +241,10 @@ def _cost(network: SharedNetwork, parts: Sequence[Cost]) -> Cost | None:
         return None
     parameters = sum(tensor.numel() for tensor in network.weights().values())
     trainable = sum(part.trainable_parameters for part in parts)
+    own = network.config.num_hidden_layers - network.trunk_layers
     gpu = [part.gpu_memory_mb for part in parts if part.gpu_memory_mb is not None]
     return Cost(
-        method=f"trunk, {parts[0].method}",
+        method=f"trunk, {parts[0].method if own else 'heads alone'}",
         trainable_parameters=trainable,
         parameters=parameters,
         trainable_share=trainable / parameters,

@@ -116,6 +116,17 @@ class TrainOptions(Closed):
         0.0, ge=0, lt=1, description="Share of the tokens that each step hides at random."
     )
 
+    @property
+    def trained_part(self) -> str:
+        """What trains, in words: the method, and what it leaves of the encoder as it is."""
+        if self.method == "lora":
+            top = self.lora.top_layers
+            return "lora" if top is None else f"lora in the top {top} layers"
+        layers, network = self.network.freeze_layers, self.network
+        frozen = ["embeddings"] if network.freeze_embeddings or layers else []
+        frozen += [f"the lower {layers} layers"] if layers else []
+        return f"full, {' and '.join(frozen)} frozen" if frozen else "full"
+
     @field_validator("method", mode="before")
     @classmethod
     def _refuse_joint(cls, method: Any) -> Any:

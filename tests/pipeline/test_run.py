@@ -476,6 +476,30 @@ def test_a_mirror_that_is_not_there_is_said(place, backbones):
     assert not (place / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ({"warm_start": "nowhere"}, r"warm_start: .*model\.safetensors(.|\n)*nowhere"),
+        ({"distill": {"teacher": "nowhere"}}, "nowhere: a bundle, a run"),
+    ],
+)
+def test_what_a_later_task_starts_from_is_looked_for_first(place, backbones, train, words):
+    tasks = [task("jailbreak"), {"task": "category", "train": train}]
+    recipe = write_recipe(place, backbones["bert"], tasks)
+    for start in (lambda: plan(load_recipe(recipe)), lambda: run(recipe)):
+        with pytest.raises(PointsmanError, match=words):
+            start()
+    assert not (place / "run").exists()
+
+
+def test_what_the_run_makes_itself_need_not_be_there_yet(place, backbones):
+    train = {"warm_start": "run/jailbreak/bundle", "distill": {"teacher": "run/jailbreak"}}
+    recipe = write_recipe(
+        place, backbones["bert"], [task("jailbreak"), {"task": "category", "train": train}]
+    )
+    assert "category: starter" in "\n".join(plan(load_recipe(recipe)))
+
+
 def test_a_plan_says_what_would_be_done(place, backbones):
     tasks = [task("jailbreak", train={"method": "lora"}), {"task": "category"}]
     recipe = load_recipe(write_recipe(place, backbones["bert"], tasks), ("output=elsewhere",))

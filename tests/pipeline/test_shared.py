@@ -16,9 +16,10 @@ from pointsman.export.golden import GOLDEN, read_golden
 from pointsman.models.network import load_network
 from pointsman.models.weights import find_backbone
 from pointsman.pipeline.calibrate import calibrate, rule_for, write_calibrated
+from pointsman.pipeline.labelled import head_of
 from pointsman.pipeline.pages import rewrite
 from pointsman.pipeline.recipe import load_recipe
-from pointsman.pipeline.run import head_of, plan, run_recipe
+from pointsman.pipeline.run import plan, run_recipe
 from pointsman.pipeline.shared import task_weights, train_shared
 from pointsman.pipeline.starts import find_start
 from pointsman.pipeline.trunk import assemble, train_trunk

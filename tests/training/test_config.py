@@ -101,3 +101,17 @@ def test_augmentation_names_known_perturbations_and_shares(augment, words):
     assert TrainOptions(augment={"typos": 1, "padding": 0.1}).augment["typos"] == 1
     with pytest.raises(ConfigError, match=words):
         TrainOptions.parse({"augment": augment}, where="x")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "full"),
+        ({"network": {"freeze_embeddings": True}}, "full, embeddings frozen"),
+        ({"network": {"freeze_layers": 2}}, "full, embeddings and the lower 2 layers frozen"),
+        ({"method": "lora", "network": {"freeze_embeddings": True}}, "lora"),
+        ({"method": "lora", "lora": {"top_layers": 3}}, "lora in the top 3 layers"),
+    ],
+)
+def test_what_trains_is_said_in_words(options, words):
+    assert TrainOptions(**options).trained_part == words
