@@ -7,6 +7,7 @@ alone, and the layers' own code computes attention.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OF_ONE_HEAD = ("id2label", "label2id", "problem_type", "architectures", "transformers_version")
 BALANCE = "balance"  # the module's name, by which its parameters are known
 SPEED = 100.0  # a log variance's rate, beside that of the weights; see `Balance`
+MOST = 2.0  # times what it was a learned weight may become, or a part of it; see `Balance`
 
 Step = Callable[[Any, torch.Tensor], torch.Tensor]
 
@@ -46,6 +48,10 @@ class Balance(nn.Module):
     fine-tuning a log variance would hardly leave zero: the optimiser gives this one `SPEED` times
     the rate of the others. Scaling the parameter instead would scale its gradient too, and clipping
     by the norm of all gradients would then shrink every step of the encoder.
+
+    The variance that is best for a loss is twice that loss. Of a task whose rows are known by heart
+    it goes to zero and the weight without end: the task then drives the encoder, surer and surer of
+    its own rows, and the others starve. So weights stay between 1 / `MOST` and `MOST`.
 
     Args:
         heads: How many heads there are.
@@ -63,6 +69,8 @@ class Balance(nn.Module):
             part: The batch's share of the step's rows: so much of the regulariser is added, so
                 that the batches of a step add it once.
         """
+        with torch.no_grad():  # not a clamp of the graph: its gradient is zero beyond the bound
+            self.log_variances.clamp_(-math.log(MOST), math.log(MOST))
         return torch.exp(-self.log_variances) * losses + part * self.log_variances / 2
 
 

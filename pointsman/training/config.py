@@ -162,7 +162,9 @@ class SharedOptions(Closed):
         "once an epoch; higher: more of the small tasks, rows drawn with replacement.",
     )
     loss: Literal["fixed", "uncertainty"] = Field(
-        "fixed", description="Weights of the tasks' losses: as given, or learned beside that."
+        "fixed",
+        description="Weights of the tasks' losses: as given, or learned beside that, between a "
+        "half and twice.",
     )
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
