@@ -284,12 +284,13 @@ def announce_options(backbone: Backbone, options: TrainOptions, say: Say) -> Non
     from pointsman.training.precision import choose_precision
 
     precision = choose_precision(options.precision)
-    every = f" {options.evaluate_every}" if options.evaluate == "steps" else ""
+    by_steps = options.evaluate == "steps"
+    when = f"every {options.evaluate_every} steps" if by_steps else "each epoch"
     say(
         f"  {options.epochs:g} epochs, batch {options.batch_size} x {options.accumulation}, "
         f"rate {options.learning_rate:g}, decay {options.weight_decay:g}, warm-up "
-        f"{options.warmup_ratio:g}, evaluate each {options.evaluate}{every}, patience "
-        f"{options.patience}, seed {options.seed}"
+        f"{options.warmup_ratio:.2g}, evaluate {when}, "
+        f"patience {options.patience}, seed {options.seed}"
     )
     say(f"  precision {precision.name}: {precision.reason}")
     if backbone.pinned is False:
