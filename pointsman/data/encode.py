@@ -57,7 +57,8 @@ class TextEncoder:
 
     Args:
         tokenizer: A fast tokenizer; its own truncation and padding are switched off, because a
-            `tokenizer.json` may carry both (MiniLM's cuts at 128).
+            `tokenizer.json` may carry both (MiniLM's cuts at 128). Special tokens that a text
+            spells out are read as text, so that nobody can write a separator, padding or a mask.
         max_length: Longest window in tokens, special tokens included.
         overlap: Tokens that neighbouring windows share.
 
@@ -68,6 +69,7 @@ class TextEncoder:
     def __init__(self, tokenizer: Tokenizer, *, max_length: int = 512, overlap: int = 64) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.encode_special_tokens = True  # as text: "[SEP]" in a prompt ends nothing
         self._tokenizer = tokenizer
         self.max_length = max_length
         self._prefix, self._suffix = _special_ids(tokenizer)

@@ -100,6 +100,7 @@ def tokens(tmp_path_factory):
         tokenizer.save(str(place / "tokenizer.json"))
         TextEncoder.from_backbone(place, lines=name == "bert").save(place)
         read = Tokenizer.from_file(str(place / "tokenizer.json"))
+        read.encode_special_tokens = True
         encodings = read.encode_batch(texts, add_special_tokens=False)
         rows = (
             {"text": text, "ids": found.ids, "offsets": found.offsets}

@@ -133,6 +133,18 @@ def test_byte_level_offsets_leave_the_blank_out():
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_special_tokens_that_a_text_spells_out_are_text(family):
+    """Else a prompt could end itself, hide words behind masks, or be padding in part."""
+    encoder = ENCODERS[family]
+    special = set(encoder.special_ids()) - {encoder._tokenizer.token_to_id("[UNK]")}
+    text = "a [SEP] b [PAD][CLS] c [MASK] d <s>e</s> f <mask> g <pad>"
+    (window,) = encoder.encode([text])[0]
+    assert not special & set(window.input_ids[window.content])
+    assert special & set(window.input_ids)
+    assert all(text[start:end].strip() for start, end in window.offsets if start < end)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_windows_overlap_and_cover_everything(family):
     text = "Contact Dr. Sarah Johnson at sarah.j@example.org or call 555-123-4567. " * 6
     windows = SHORT[family].encode([text])[0]

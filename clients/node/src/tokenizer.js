@@ -13,7 +13,8 @@ import { isLetter, isNumber, isPunctuation, isWhite } from "./unicode.js";
 /** @typedef {{ids: number[], offsets: [number, number][]}} Encoding */
 /** @typedef {(pieces: Aligned[]) => Aligned[]} Splitter */
 /**
- * @typedef {{id: number, content: string[], single: boolean, lstrip: boolean, rstrip: boolean}} Added
+ * @typedef {{id: number, content: string[], single: boolean, lstrip: boolean, rstrip: boolean,
+ *   special: boolean}} Added
  */
 
 const GLYPHS = byteGlyphs();
@@ -220,10 +221,13 @@ const toAdded = (token, content) => ({
   single: token.single_word ?? false,
   lstrip: token.lstrip ?? false,
   rstrip: token.rstrip ?? false,
+  special: token.special ?? false,
 });
 
 /**
  * Cut added tokens out of a text: the leftmost first, the longest of those.
+ *
+ * A special one is passed over: what a text spells out is text, and nobody can write a separator.
  *
  * @param {Aligned} text @param {Added[]} added @returns {{text: Aligned, id?: number}[]}
  */
@@ -246,6 +250,7 @@ function cut(text, added) {
     }
     let [start, end] = [i, i + found.content.length];
     i = end;
+    if (found.special) continue;
     if (found.single && (isWordAt(chars, start - 1) || isWordAt(chars, end))) continue;
     if (found.lstrip) while (start > done && isWhite(chars[start - 1])) start -= 1;
     if (found.rstrip) while (end < chars.length && isWhite(chars[end])) end += 1;
