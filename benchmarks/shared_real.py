@@ -5,16 +5,21 @@
 
 DATA holds a directory of prepared data for each task. With `--trunk`, tasks are trained apart above
 one frozen lower part instead, once for each number of upper layers. One JSON line a task goes to
-stdout, and one with the time that all heads take for a prompt of 128 tokens.
+stdout, and at the end one with the time that all heads take for a prompt of 128 tokens, the numbers
+of layers taking turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from timing import take_turns
 
 from pointsman.bundle.layout import read_any
 from pointsman.bundle.meta import SharedMeta
@@ -93,34 +98,22 @@ def report(bundle: Path, parts: list[TrainRequest], form: str, seconds: float) -
         }  # fmt: skip
         print(json.dumps(line), flush=True)
     ensure_golden(bundle)
-    print(json.dumps({"form": form, "task": "all", "ms_128_tokens": latency(bundle)}), flush=True)
 
 
-def latency(bundle: Path, *, tokens: int = 128, times: int = 30) -> float:
+def latencies(bundles: Mapping[str, Path], *, tokens: int = 128) -> dict[str, float]:
     """Return the median of the milliseconds that all heads take for one prompt, in torch fp32."""
-    meta = read_any(bundle)
-    assert isinstance(meta, SharedMeta)
-    backend = TorchSharedBackend(bundle, meta)
-    prompt, taken = [[100 + i for i in range(tokens)]], []
-    for _ in range(times + 5):
-        start = time.perf_counter()
-        backend.run(prompt, tuple(meta.heads))
-        taken.append(1000 * (time.perf_counter() - start))
-    return round(statistics.median(taken[5:]), 2)
+    prompt = [[100 + i for i in range(tokens)]]
+    sides = {}
+    for form, bundle in bundles.items():
+        meta = read_any(bundle)
+        assert isinstance(meta, SharedMeta)
+        sides[form] = partial(TorchSharedBackend(bundle, meta).run, prompt, tuple(meta.heads))
+    times = take_turns(sides)
+    return {form: round(1000 * found.median, 2) for form, found in times.items()}
 
 
-def main() -> None:
-    """Train and evaluate."""
-    args = parse_arguments()
-    told = {"command": "benchmarks/shared_real.py", "backbone": args.backbone}
-    for layers in args.trunk or ():
-        place = args.output / f"trunk-{layers}"
-        parts = make_requests(args, place)
-        start = time.perf_counter()
-        bundle = train_trunk(TrunkRequest(parts, layers, place / "shared", told), say)
-        report(bundle, parts, f"trunk-{layers}", time.perf_counter() - start)
-    if args.trunk:
-        return
+def train_one(args: argparse.Namespace, told: dict[str, Any]) -> Path:
+    """Train all tasks in one run, and evaluate; return the bundle."""
     parts = make_requests(args, args.output)
     request = SharedRequest(
         parts,
@@ -131,6 +124,24 @@ def main() -> None:
     start = time.perf_counter()
     bundle = train_shared(request, say)
     report(bundle, parts, "shared", time.perf_counter() - start)
+    return bundle
+
+
+def main() -> None:
+    """Train and evaluate."""
+    args = parse_arguments()
+    told = {"command": "benchmarks/shared_real.py", "backbone": args.backbone}
+    bundles: dict[str, Path] = {}
+    for layers in args.trunk or ():
+        form = f"trunk-{layers}"
+        place = args.output / form
+        parts = make_requests(args, place)
+        start = time.perf_counter()
+        bundles[form] = train_trunk(TrunkRequest(parts, layers, place / "shared", told), say)
+        report(bundles[form], parts, form, time.perf_counter() - start)
+    if not args.trunk:
+        bundles["shared"] = train_one(args, told)
+    print(json.dumps({"form": "all", "ms_128_tokens": latencies(bundles)}), flush=True)
 
 
 def say(line: str) -> None:
