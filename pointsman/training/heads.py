@@ -64,6 +64,8 @@ class HeadLosses:
         owners: torch.Tensor,
         counts: torch.Tensor,
         teacher: torch.Tensor | None = None,
+        *,
+        plain: bool = False,
     ) -> torch.Tensor:
         """Return the loss of one batch.
 
@@ -73,6 +75,8 @@ class HeadLosses:
             owners: Shape `(batch,)`, the index of each row's head.
             counts: As `count` gives them, of the whole optimiser step.
             teacher: As the collator gives it, where rows have a teacher.
+            plain: Leave out the heads' weights, given and learned: those of a run say what it
+                learned most from, and not how well it answers.
         """
         counts = counts.to(labels.device)
         losses = torch.zeros(len(self._losses), device=labels.device)
@@ -90,12 +94,14 @@ class HeadLosses:
                 if teacher is None
                 else _places(teacher[mine], logits)[..., : logits.shape[-1]],
             )
-        balanced = torch.stack(parts)
+        found = torch.stack(parts)
+        shares = counts[:, 1] / counts[:, 1].sum()
+        if plain:
+            return (found * shares).sum()
         balance = self._balance()
         if balance is not None:
-            balanced = balance(balanced, len(owners) / float(counts[:, 1].sum()))
-        shares = counts[:, 1] / counts[:, 1].sum()
-        return (balanced * shares * self._weights.to(labels.device)).sum()
+            found = balance(found, len(owners) / float(counts[:, 1].sum()))
+        return (found * shares * self._weights.to(labels.device)).sum()
 
 
 def _places(values: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -192,7 +198,9 @@ class PureOrderTrainer(Trainer):
         else:
             (name,) = self._objectives
             outputs = {name: model(**inputs).logits}
-        loss = self._losses(outputs, labels, owners, num_items_in_batch, teacher)
+        loss = self._losses(
+            outputs, labels, owners, num_items_in_batch, teacher, plain=not model.training
+        )
         # Workers' gradients are averaged, and each one's loss is a share of the whole step's.
         loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss

@@ -315,3 +315,15 @@ def test_a_sequence_teacher_stands_in_the_first_place():
     right = losses({"tiny": batch["teacher"][:, 0].float()}, *args)
     wrong = losses({"tiny": -batch["teacher"][:, 0].float()}, *args)
     assert float(right) == pytest.approx(0, abs=1e-6) and float(wrong) > 0.5
+
+
+def test_a_validation_loss_knows_no_weights(backbones, tmp_path):
+    """Else a task looks the worse the more it learned from, and no two runs can be compared."""
+    job = make_job(backbones["bert"], tmp_path, balance=True)
+    own = trainer._trainer(job)
+    before = own.evaluate()
+    job.model.balance.log_variances.data = torch.tensor([-0.6, 0.5])
+    own._losses._weights = torch.tensor([3.0, 0.5])
+    after = own.evaluate()
+    for name in ("tiny/loss", "finder/loss", "loss"):
+        assert after[f"eval_{name}"] == pytest.approx(before[f"eval_{name}"])
