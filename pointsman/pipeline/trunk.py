@@ -173,8 +173,10 @@ def _pack(
             got=network.trunk_layers,
             fix="train them again with the lower layers frozen",
         )
-    above = network.config.num_hidden_layers - network.trunk_layers
-    say(f"shared: {network.trunk_layers} encoder layers in common, {above} of each head's own")
+    say(
+        f"shared: {network.trunk_layers} encoder layers in common, "
+        f"{_own_layers(network)} of each head's own"
+    )
     whole = _describe(network, metas, recipe)
     first = next(iter(bundles.values()))
 
@@ -186,6 +188,11 @@ def _pack(
         write_text(directory / CARD, write_shared_card(whole))
 
     write_bundle(out, lambda: whole, fill)
+
+
+def _own_layers(network: SharedNetwork) -> int:
+    """Return how many upper encoder layers each head has to itself."""
+    return int(network.config.num_hidden_layers) - network.trunk_layers
 
 
 def _check_reading(bundles: Mapping[str, Path], metas: Mapping[str, BundleMeta]) -> None:
@@ -210,7 +217,7 @@ def _describe(
     network: SharedNetwork, metas: Mapping[str, BundleMeta], recipe: dict[str, Any]
 ) -> SharedMeta:
     first = next(iter(metas.values()))
-    own = network.config.num_hidden_layers - network.trunk_layers
+    own = _own_layers(network)
     return SharedMeta(
         heads={
             name: meta.model_copy(
@@ -241,7 +248,7 @@ def _cost(network: SharedNetwork, parts: Sequence[Cost]) -> Cost | None:
         return None
     parameters = sum(tensor.numel() for tensor in network.weights().values())
     trainable = sum(part.trainable_parameters for part in parts)
-    own = network.config.num_hidden_layers - network.trunk_layers
+    own = _own_layers(network)
     gpu = [part.gpu_memory_mb for part in parts if part.gpu_memory_mb is not None]
     return Cost(
         method=f"trunk, {parts[0].method if own else 'heads alone'}",
