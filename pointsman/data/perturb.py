@@ -26,6 +26,17 @@ TYPO_SHARE, HOMOGLYPH_SHARE, ZERO_WIDTH_SHARE, LEET_SHARE = 0.1, 0.3, 0.5, 0.5
 PADDED, DOCUMENT_BEFORE, DOCUMENT_AFTER = 4, 12, 8  # sentences
 APOSTROPHES = "'\u2019"
 ZERO_WIDTH = "\u200b\u200c\u2060"  # space, non-joiner, word joiner
+# As tokenizers of BERT, RoBERTa, ModernBERT and of chat models spell their special tokens.
+SPECIAL_TOKENS = (
+    "[MASK]",
+    "[SEP]",
+    "[PAD]",
+    "[CLS]",
+    "<mask>",
+    "</s>",
+    "<|endoftext|>",
+    "<|im_end|>",
+)
 LEET = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7"}
 # Cyrillic letters that look like the Latin ones in most fonts.
 LOOK_ALIKES = dict(
@@ -289,6 +300,19 @@ def _zero_width(text: str, spans: Sequence[Span], draw: random.Random, _prose: P
     return Rewrite(pieces)
 
 
+def _special_tokens(
+    text: str, spans: Sequence[Span], draw: random.Random, _prose: Prose
+) -> Rewrite:
+    token = draw.choice(SPECIAL_TOKENS)
+    inside = {i for span in spans for i in range(span.start, span.end)}
+    pieces = list(text)
+    for word in _WORD.finditer(text):
+        blank = word.end()
+        if blank < len(text) and blank not in inside:
+            pieces[blank] += f"{token} "
+    return Rewrite(pieces, after=f" {token}")
+
+
 def _base64(text: str, _spans: Sequence[Span], _draw: random.Random, _prose: Prose) -> Rewrite:
     return Rewrite((), base64.b64encode(text.encode()).decode("ascii"))
 
@@ -354,5 +378,12 @@ _ALL = (
     ),
     Perturbation("base64", "the whole text", "an encoded request", False, _base64),
     Perturbation("rot13", "every letter a to z", "an encoded request", False, _rot13),
+    Perturbation(
+        "special_tokens",
+        "a tokenizer's special token, spelled out after every word outside spans",
+        "evasion",
+        True,
+        _special_tokens,
+    ),
 )
 PERTURBATIONS = {perturbation.name: perturbation for perturbation in _ALL}

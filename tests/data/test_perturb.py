@@ -20,6 +20,7 @@ from pointsman.data.perturb import (
     LONGEST,
     LOOK_ALIKES,
     PERTURBATIONS,
+    SPECIAL_TOKENS,
     TYPO_SHARE,
     ZERO_WIDTH,
     ZERO_WIDTH_SHARE,
@@ -63,7 +64,7 @@ def distance(a, b):
 def test_every_perturbation_says_what_it_is():
     assert list(PERTURBATIONS) == [
         "typos", "lowercase", "uppercase", "mixed_case", "no_punctuation", "padding", "document",
-        "leetspeak", "homoglyphs", "zero_width", "base64", "rot13",
+        "leetspeak", "homoglyphs", "zero_width", "base64", "rot13", "special_tokens",
     ]  # fmt: skip
     assert all(p.strength and p.about for p in PERTURBATIONS.values())
     assert set(names_for("sequence")) - set(KEEPING) == {"leetspeak", "base64", "rot13"}
@@ -79,7 +80,9 @@ def test_a_perturbed_text_is_readable_and_the_same_each_time(name, text, seed):
     new.encode("utf-8")
 
 
-@pytest.mark.parametrize("name", ["typos", "mixed_case", "padding", "zero_width", "homoglyphs"])
+@pytest.mark.parametrize(
+    "name", ["typos", "mixed_case", "padding", "zero_width", "homoglyphs", "special_tokens"]
+)
 def test_another_seed_gives_another_text(name):
     assert len({perturb(PLAIN, name, seed) for seed in range(5)}) > 1
 
@@ -216,6 +219,10 @@ def test_encodings_can_be_undone(text):
 
 def test_the_longest_text_still_fits_the_predictor():
     assert len(perturb("🎈" * LONGEST, "base64", 0)) <= MAX_CHARS
+    assert (
+        max(len(perturb("a " * (LONGEST // 2), "special_tokens", s)) for s in range(20))
+        <= MAX_CHARS
+    )
 
 
 def test_a_text_without_letters_is_left_alone_by_what_edits_letters():
@@ -241,3 +248,17 @@ def test_the_page_states_every_strength():
     for p in PERTURBATIONS.values():
         row = f"| `{p.name}` | {p.strength} | {'yes' if p.keeps_spans else 'no'} |"
         assert row in page.read_text(encoding="utf-8")
+
+
+def test_a_special_token_stands_after_every_word_and_in_no_span():
+    row = Example(
+        "Ask Ann Lee (ann@lee.org)\nnow", spans=(Span(4, 11, "PERSON"), Span(13, 24, "X"))
+    )
+    seen = set()
+    for seed in range(60):
+        new = perturb_example(row, "special_tokens", seed)
+        (token,) = (t for t in SPECIAL_TOKENS if t in new.text)
+        assert new.text == f"Ask {token} Ann Lee {token} (ann@lee.org)\n{token} now {token}"
+        assert [new.text[s.start : s.end] for s in new.spans] == ["Ann Lee", "ann@lee.org"]
+        seen.add(token)
+    assert seen == set(SPECIAL_TOKENS)
