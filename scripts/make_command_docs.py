@@ -150,6 +150,7 @@ def _type(annotation: Any) -> str:
     text = re.sub(r"[\w.]+\.(?=\w)", "", text)
     text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text)
     text = re.sub(r"Optional\[(.*)\]$", r"\1", text).replace("tuple[", "list[")
+    text = re.sub(r"Union\[(\w+), (.*)\]$", r"\1 or \2", text)
     text = re.sub(r"Literal\[([^\]]*)\]", lambda m: m[1].replace("'", "").replace(",", " or"), text)
     return text.replace(", ...", "").replace(" | None", "").replace(" | ", " or ")
 

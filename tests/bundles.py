@@ -36,7 +36,9 @@ def encoder(place: Path, max_length: int) -> TextEncoder:
     return TextEncoder.from_directory(place, max_length=max_length)
 
 
-def make_shared(backbone: Path, specs: dict[str, TaskSpec], path: Path, *, trunk: int) -> Path:
+def make_shared(
+    backbone: Path, specs: dict[str, TaskSpec], path: Path, *, trunk: int | dict[str, int]
+) -> Path:
     """Pack a shared network of random heads, with layers of their own above the trunk."""
     import torch
 

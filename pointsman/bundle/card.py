@@ -54,10 +54,15 @@ def write_shared_card(meta: SharedMeta, exports: Sequence[ExportEntry] = ()) -> 
 
 
 def _depth(meta: SharedMeta) -> str:
-    own = max((head.provenance.get("own_layers", 0) for head in meta.heads.values()), default=0)
-    above = f" {own} layers above them are each head's own." if own else ""
+    own = {name: head.provenance.get("own_layers", 0) for name, head in meta.heads.items()}
+    above = ""
+    if isinstance(meta.trunk_layers, dict):
+        deep = [f"{layers} of {name}" for name, layers in own.items() if layers]
+        above = f" Heads have upper layers of their own: {', '.join(deep)}; the others share them."
+    elif any(own.values()):
+        above = f" {max(own.values())} layers above them are each head's own."
     return (
-        f"{meta.trunk_layers} layers of the encoder are computed once for all heads.{above} "
+        f"{meta.least_depth()} layers of the encoder are computed once for all heads.{above} "
         f"Texts are read in windows of up to {meta.max_length} tokens.\n"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -102,8 +102,9 @@ class SharedMeta(Closed):
         min_length=1, description="What each head says of itself, in the order of the outputs."
     )
     max_length: int = Field(description="Longest window, in tokens.")
-    trunk_layers: int = Field(
-        ge=0, description="Encoder layers that are computed once; those above are each head's own."
+    trunk_layers: Annotated[int, Field(ge=0)] | dict[str, Annotated[int, Field(ge=0)]] = Field(
+        description="Encoder layers that are computed once; those above are each head's own. "
+        "By head, where heads differ."
     )
     validation: dict[str, float] = Field(
         default_factory=dict, description="Figures of the checkpoint on the validation splits."
@@ -118,6 +119,8 @@ class SharedMeta(Closed):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if isinstance(self.trunk_layers, dict) and set(self.trunk_layers) != set(self.heads):
+            raise ValueError(f"trunk_layers: a number for each of {', '.join(self.heads)}")
         for name, head in self.heads.items():
             if head.task.name != name:
                 raise ValueError(f"heads.{name}: is of the task {head.task.name!r}")
@@ -129,6 +132,11 @@ class SharedMeta(Closed):
     def specs(self) -> dict[str, TaskSpec]:
         """The task of each head."""
         return {name: head.task for name, head in self.heads.items()}
+
+    def least_depth(self) -> int:
+        """Return how many encoder layers all heads have in common."""
+        depths = self.trunk_layers
+        return depths if isinstance(depths, int) else min(depths.values())
 
     def with_head(self, head: BundleMeta) -> Self:
         """Return this with what one of its heads says of itself by now."""

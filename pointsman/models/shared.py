@@ -7,7 +7,6 @@ alone, and the layers' own code computes attention.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pointsman.core.errors import ConfigError
 from pointsman.core.files import read_json, write_json
 from pointsman.models.adapters import LoraOptions, add_lora
 from pointsman.models.backbones import find_family
+from pointsman.models.balance import BALANCE, Balance
 from pointsman.models.network import (
     Network,
     NetworkOptions,
@@ -34,58 +34,23 @@ from pointsman.tasks.spec import TaskSpec
 FAMILIES = ("bert", "roberta", "modernbert")
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 OF_ONE_HEAD = ("id2label", "label2id", "problem_type", "architectures", "transformers_version")
-BALANCE = "balance"  # the module's name, by which its parameters are known
-SPEED = 100.0  # a log variance's rate, beside that of the weights; see `Balance`
-MOST = 2.0  # times what it was a learned weight may become, or a part of it; see `Balance`
 
 Step = Callable[[Any, torch.Tensor], torch.Tensor]
-
-
-class Balance(nn.Module):
-    """The log variance of each head's loss (Kendall, Gal and Cipolla, 2018, arXiv:1705.07115).
-
-    Adam moves every parameter by about its rate, whatever its gradient, and at the rates of
-    fine-tuning a log variance would hardly leave zero: the optimiser gives this one `SPEED` times
-    the rate of the others. Scaling the parameter instead would scale its gradient too, and clipping
-    by the norm of all gradients would then shrink every step of the encoder.
-
-    The variance that is best for a loss is twice that loss. Of a task whose rows are known by heart
-    it goes to zero and the weight without end: the task then drives the encoder, surer and surer of
-    its own rows, and the others starve. So weights stay between 1 / `MOST` and `MOST`.
-
-    Args:
-        heads: How many heads there are.
-    """
-
-    def __init__(self, heads: int) -> None:
-        super().__init__()
-        self.log_variances = nn.Parameter(torch.zeros(heads))
-
-    def forward(self, losses: torch.Tensor, part: float = 1.0) -> torch.Tensor:
-        """Return the losses under their learned weights, both of shape `(heads,)`.
-
-        Args:
-            losses: What the rows of a batch add to the losses of a step.
-            part: The batch's share of the step's rows: so much of the regulariser is added, so
-                that the batches of a step add it once.
-        """
-        with torch.no_grad():  # not a clamp of the graph: its gradient is zero beyond the bound
-            self.log_variances.clamp_(-math.log(MOST), math.log(MOST))
-        return torch.exp(-self.log_variances) * losses + part * self.log_variances / 2
 
 
 class SharedNetwork(nn.Module):
     """An encoder that runs once, and a head a task.
 
-    `encoder` holds the embeddings and the layers that all heads share; `heads` holds, for each
-    task, the layers of its own, if it has any, and its head. The state dict names each weight once.
+    `encoder` holds the embeddings and the layers that heads share, up to the last that any head
+    takes from it; `heads` holds, for each task, the layers of its own, if it has any, and its head.
+    The state dict names each weight once.
 
     Args:
         models: A model of transformers for each task, all of one backbone. They are tied together
             by this and must not be used on.
         specs: The tasks, in the same order.
-        trunk_layers: Encoder layers that all heads share; the models above are each head's own.
-            All when not given.
+        trunk_layers: Encoder layers that heads share, for all or by head; the layers above are the
+            head's own. All when not given.
 
     Raises:
         ConfigError: If the family is not known to share, or there are fewer layers.
@@ -99,7 +64,7 @@ class SharedNetwork(nn.Module):
         models: Mapping[str, Any],
         specs: Mapping[str, TaskSpec],
         *,
-        trunk_layers: int | None = None,
+        trunk_layers: int | Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         first = next(iter(models.values()))
@@ -108,12 +73,10 @@ class SharedNetwork(nn.Module):
         self.names = tuple(models)
         self.levels = {name: specs[name].level for name in models}
         self._place = "layers" if self.config.model_type == "modernbert" else "layer"
-        layers = self._layers(first)
-        self.trunk_layers = len(layers) if trunk_layers is None else trunk_layers
-        if not 0 <= self.trunk_layers <= len(layers):
-            raise ConfigError(f"trunk layers from 0 to {len(layers)}", got=self.trunk_layers)
-        self.encoder = self._common(first)
-        self.heads = nn.ModuleDict({name: self._own(model) for name, model in models.items()})
+        self.depths = _depths(trunk_layers, self.names, len(self._layers(first)))
+        # The model that shares most: above its own depth a model's layers are its head's.
+        self.encoder = self._common(models[max(self.names, key=self.depths.__getitem__)])
+        self.heads = nn.ModuleDict({name: self._own(name, m) for name, m in models.items()})
         self.balance: Balance | None = None
         self.__dict__["_models"] = dict(models)  # not registered: each weight has one name
         for name in self.names:
@@ -124,45 +87,48 @@ class SharedNetwork(nn.Module):
         found: nn.ModuleList = base.layers if self._place == "layers" else base.encoder.layer
         return found
 
-    def _whole(self) -> bool:
-        return self.trunk_layers == int(self.config.num_hidden_layers)
+    @property
+    def trunk_layers(self) -> int:
+        """Encoder layers that all heads have in common."""
+        return min(self.depths.values())
+
+    def _whole(self, depth: int) -> bool:
+        return depth == int(self.config.num_hidden_layers)
 
     def _common(self, model: Any) -> nn.Module:
         base, encoder = model.base_model, nn.Module()
+        depth = max(self.depths.values())
         encoder.add_module("embeddings", base.embeddings)
-        encoder.add_module(
-            self._place, nn.ModuleList(list(self._layers(model))[: self.trunk_layers])
-        )
+        encoder.add_module(self._place, nn.ModuleList(list(self._layers(model))[:depth]))
         if hasattr(base, "rotary_emb"):
             encoder.add_module("rotary_emb", base.rotary_emb)
-        if hasattr(base, "final_norm") and self._whole():
+        if hasattr(base, "final_norm") and self._whole(depth):
             encoder.add_module("final_norm", base.final_norm)
         return encoder
 
-    def _own(self, model: Any) -> nn.Module:
-        base, head = model.base_model, nn.Module()
-        if not self._whole():
-            head.add_module(
-                self._place, nn.ModuleList(list(self._layers(model))[self.trunk_layers :])
-            )
+    def _own(self, name: str, model: Any) -> nn.Module:
+        base, head, depth = model.base_model, nn.Module(), self.depths[name]
+        if not self._whole(depth):
+            head.add_module(self._place, nn.ModuleList(list(self._layers(model))[depth:]))
             if hasattr(base, "final_norm"):
                 head.add_module("final_norm", base.final_norm)
         if getattr(base, "pooler", None) is not None:
             head.add_module("pooler", base.pooler)
-        for name, part in model.named_children():
+        for path, part in model.named_children():
             if part is not base:
-                head.add_module(name, part)
+                head.add_module(path, part)
         return head
 
     def task_model(self, name: str) -> Any:
         """Return one task's whole model, as transformers knows it, of the same weights."""
         model, head = self._models[name], self.heads[name]
         base = model.base_model
-        layers = nn.ModuleList([*getattr(self.encoder, self._place), *self._upper(head)])
+        common = list(getattr(self.encoder, self._place))[: self.depths[name]]
+        layers = nn.ModuleList([*common, *self._upper(head)])
         setattr(base if self._place == "layers" else base.encoder, self._place, layers)
         for part in ("embeddings", "rotary_emb", "final_norm"):
             if hasattr(base, part):
-                setattr(base, part, getattr(self.encoder, part, None) or getattr(head, part))
+                setattr(base, part, getattr(head, part, None) or getattr(self.encoder, part))
         for part, module in head.named_children():  # adapters replace them when they come and go
             if part == "pooler":
                 base.pooler = module
@@ -192,23 +158,40 @@ class SharedNetwork(nn.Module):
         Returns:
             For each head `(rows, labels)` or `(rows, length, labels)`.
         """
+        asked = self.names if heads is None else tuple(heads)
         hidden = self.encoder.embeddings(input_ids=input_ids)
         step = self._step(hidden, attention_mask)
-        for layer in getattr(self.encoder, self._place):
-            hidden = step(layer, hidden)
-        if hasattr(self.encoder, "final_norm"):
-            hidden = self.encoder.final_norm(hidden)
+        at = self._common_states(hidden, step, {self.depths[name] for name in asked})
         answers = {}
-        for name in self.names if heads is None else heads:
-            mine, mask, own_step = hidden, attention_mask, step
+        for name in asked:
+            depth = self.depths[name]
+            mine, mask, own_step = at[depth], attention_mask, step
             if owners is not None:
                 rows = owners == self.names.index(name)
                 if not rows.any():
                     continue
-                mine, mask = hidden[rows], attention_mask[rows]
-                own_step = step if self._whole() else self._step(mine, mask)
+                mine, mask = mine[rows], attention_mask[rows]
+                own_step = step if self._whole(depth) else self._step(mine, mask)
             answers[name] = self._answer(name, mine, mask, own_step)
         return answers
+
+    def _common_states(
+        self, hidden: torch.Tensor, step: Step, depths: set[int]
+    ) -> dict[int, torch.Tensor]:
+        """Return the hidden states after so many common layers, for each depth."""
+        at = {0: hidden}
+        for depth, layer in enumerate(getattr(self.encoder, self._place), start=1):
+            if depth > max(depths, default=0):
+                break
+            hidden = step(layer, hidden)
+            if depth in depths:
+                at[depth] = hidden
+        if hasattr(self.encoder, "final_norm"):
+            at = {
+                depth: self.encoder.final_norm(states) if self._whole(depth) else states
+                for depth, states in at.items()
+            }
+        return at
 
     def _answer(
         self, name: str, hidden: torch.Tensor, mask: torch.Tensor, step: Step
@@ -278,6 +261,21 @@ class SharedNetwork(nn.Module):
         }
 
 
+def _depths(
+    given: int | Mapping[str, int] | None, names: Sequence[str], layers: int
+) -> dict[str, int]:
+    """Return, for each head, how many layers of the encoder it answers from."""
+    if given is None:
+        given = layers
+    depths = dict.fromkeys(names, given) if isinstance(given, int) else dict(given)
+    if set(depths) != set(names):
+        raise ConfigError(f"trunk layers of {', '.join(names)}", got=", ".join(depths) or "none")
+    for depth in depths.values():
+        if not 0 <= depth <= layers:
+            raise ConfigError(f"trunk layers from 0 to {layers}", got=depth)
+    return depths
+
+
 def pool(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
     """Return one vector a row, `(batch, width)`, as ModernBERT's sequence head pools them."""
     if how == "cls":
@@ -307,7 +305,7 @@ def build_shared(
     options: NetworkOptions | None = None,
     seed: int = 0,
     balance: bool = False,
-    head_layers: int = 0,
+    head_layers: int | Mapping[str, int] = 0,
 ) -> Network:
     """Load a backbone, put a head a task on it, and say which parameters train.
 
@@ -318,7 +316,8 @@ def build_shared(
         options: Dropout and freezing.
         seed: Seed of the fresh weights: a head starts as it would in a model of its own.
         balance: Learn the weights of the losses.
-        head_layers: Upper encoder layers that each head has of its own.
+        head_layers: Upper encoder layers that each head has of its own, for all or by head, where
+            one that is not named has none.
 
     Raises:
         ConfigError: If the family is not known to share, or the encoder has fewer layers.
@@ -331,7 +330,10 @@ def build_shared(
     }
     models = {name: one.model for name, one in built.items()}
     layers = int(next(iter(models.values())).config.num_hidden_layers)
-    shared = SharedNetwork(models, specs, trunk_layers=layers - head_layers)
+    if isinstance(head_layers, int):
+        head_layers = dict.fromkeys(specs, head_layers)
+    depths = {name: layers - head_layers.get(name, 0) for name in specs}
+    shared = SharedNetwork(models, specs, trunk_layers=depths)
     fresh = [path for name, one in built.items() for path in _fresh(name, one)]
     if balance:
         shared.balance = Balance(len(specs))
@@ -360,7 +362,9 @@ def save_shared(network: SharedNetwork, path: Path) -> None:
     write_json(path / CONFIG, {k: v for k, v in config.items() if k not in OF_ONE_HEAD})
 
 
-def load_shared(path: Path, specs: Mapping[str, TaskSpec], trunk_layers: int) -> SharedNetwork:
+def load_shared(
+    path: Path, specs: Mapping[str, TaskSpec], trunk_layers: int | Mapping[str, int]
+) -> SharedNetwork:
     """Load a shared network, in fp32, ready to answer.
 
     Raises:

@@ -297,7 +297,7 @@ def _write(job: Job, target: str, precision: str, place: Path) -> Search | None:
 def _heads_have_layers(job: Job) -> bool:
     """Say whether heads compute more than a head's own few products."""
     layers = int(read_json(job.path / "config.json")["num_hidden_layers"])
-    return isinstance(job.meta, SharedMeta) and job.meta.trunk_layers < layers
+    return isinstance(job.meta, SharedMeta) and job.meta.least_depth() < layers
 
 
 def _quantise(job: Job, target: str, place: Path) -> Search:

@@ -174,9 +174,7 @@ def _check_method(recipe: Recipe, names: list[str], *, where: str) -> None:
             got="both",
             fix="leave out top_layers: LoRA adapts the layers of all heads then",
         )
-    for name in recipe.shared.weights:
-        if name not in names:
-            raise ConfigError(f"{where}: shared.weights.{name}", fix=suggest(name, names))
+    _check_named(recipe, names, where=where)
     for task in recipe.tasks:
         strange = _not_per_head(recipe, task)
         if strange:
@@ -186,6 +184,16 @@ def _check_method(recipe: Recipe, names: list[str], *, where: str) -> None:
                 fix="set it in the recipe's own `train`; tasks may differ in "
                 + (", ".join(PER_HEAD) if recipe.method == "shared" else "the other options"),
             )
+
+
+def _check_named(recipe: Recipe, names: list[str], *, where: str) -> None:
+    """Refuse options of the shared encoder for tasks that the recipe has not."""
+    layers = recipe.shared.head_layers
+    named = {"weights": recipe.shared.weights, "head_layers": layers}
+    for key, given in named.items():
+        for name in () if isinstance(given, int) else given:
+            if name not in names:
+                raise ConfigError(f"{where}: shared.{key}.{name}", fix=suggest(name, names))
 
 
 def _not_per_head(recipe: Recipe, task: TaskRecipe) -> list[str]:

@@ -16,17 +16,14 @@ from pointsman.data.prepared import MANIFEST, is_prepared
 from pointsman.data.request import SourceRequest
 from pointsman.export.golden import ensure_golden
 from pointsman.models.weights import Backbone, find_backbone
+from pointsman.pipeline.depths import check_head_layers, deeper_heads
 from pointsman.pipeline.finish import train_and_evaluate
 from pointsman.pipeline.gate import check_licences, requested_licences
 from pointsman.pipeline.given import refuse_other_rows, take_given
 from pointsman.pipeline.labelled import load_prepared_for
 from pointsman.pipeline.pages import RECIPE, write_run_index
 from pointsman.pipeline.recipe import SHARED, Recipe, TaskRecipe
-from pointsman.pipeline.shared import (
-    SharedRequest,
-    check_head_layers,
-    train_and_evaluate_shared,
-)
+from pointsman.pipeline.shared import SharedRequest, train_and_evaluate_shared
 from pointsman.pipeline.starts import check_start
 from pointsman.pipeline.steps import Say, TrainRequest
 from pointsman.pipeline.teachers import find_teacher
@@ -137,8 +134,8 @@ def _plan_together(recipe: Recipe) -> list[str]:
     place, heads = recipe.directory() / SHARED, len(recipe.tasks)
     if recipe.method == "shared":
         chosen = recipe.shared
-        own = chosen.head_layers
-        deeper = f", {own} encoder layers of each head's own" if own else ""
+        own = deeper_heads(chosen)
+        deeper = f", {own}" if own else ""
         return [
             f"shared: one encoder, {heads} heads, trained in one run at sampling temperature "
             f"{chosen.temperature:g} with loss weights {chosen.loss}{deeper} -> {place}"

@@ -10,16 +10,16 @@ from typing import Any
 from pointsman.bundle.card import write_shared_card
 from pointsman.bundle.layout import ADAPTER, CARD, WEIGHTS, write_bundle
 from pointsman.bundle.meta import BundleMeta, Cost, SharedMeta
-from pointsman.core.errors import ConfigError
 from pointsman.core.files import sha256_file, write_json, write_text
 from pointsman.data.encode import TextEncoder
 from pointsman.data.prepared import AUDIT
 from pointsman.evaluation.rules import Rule
 from pointsman.export.golden import ensure_golden
 from pointsman.models.adapters import merge_lora, save_adapter
-from pointsman.models.shared import build_shared, check_family, save_shared
+from pointsman.models.shared import build_shared, save_shared
 from pointsman.models.weights import Backbone
 from pointsman.pipeline.calibrate import rule_for
+from pointsman.pipeline.depths import check_head_layers, deeper_heads, trunk_layers
 from pointsman.pipeline.encoding import Encoded, encode_split, row_weights
 from pointsman.pipeline.finish import check_splits, finish
 from pointsman.pipeline.gate import Passed, check_data
@@ -31,7 +31,7 @@ from pointsman.pipeline.packing import (
     write_history,
 )
 from pointsman.pipeline.pages import history_of
-from pointsman.pipeline.starts import count_layers, count_weights, find_start, read_encoder
+from pointsman.pipeline.starts import count_weights, find_start, read_encoder
 from pointsman.pipeline.steps import (
     Say,
     TrainRequest,
@@ -177,27 +177,12 @@ def _train_and_pack(request: SharedRequest, say: Say) -> Path:
         if head.teacher is not None:
             spec = head.request.data.spec
             head.training.rows = taught(head.teacher, spec, head.training, say)
-    own = request.shared.head_layers
-    metas = {head.name: _describe(head, options, identity, own) for head in heads}
+    metas = {head.name: _describe(head, request, options, identity) for head in heads}
     outcome = _train(request, start, options, heads, metas, encoder, say)
     for head in heads:
         write_json(head.request.directory / AUDIT, head.passed.audit)
         write_history(head.request.directory, history_of(head.name, outcome.history))
     return _pack(request, options, metas, outcome, encoder)
-
-
-def check_head_layers(backbone: Backbone, options: SharedOptions) -> None:
-    """Refuse a backbone that cannot be shared, or has no more layers than heads are to have.
-
-    Raises:
-        ConfigError: If it is so.
-    """
-    check_family(backbone.model_type)
-    layers = count_layers(backbone)
-    if options.head_layers > layers:
-        raise ConfigError(
-            f"shared.head_layers of at most {layers} for {backbone.name}", got=options.head_layers
-        )
 
 
 def _train(
@@ -270,12 +255,13 @@ def _identity(
 
 
 def _describe(
-    head: _Head, options: TrainOptions, identity: dict[str, Any], head_layers: int
+    head: _Head, request: SharedRequest, options: TrainOptions, identity: dict[str, Any]
 ) -> BundleMeta:
     facts = {"train": head.training.facts, "validation": head.validation.facts}
     own = {"encoding": facts, "run": identity, **head.passed.provenance}
-    if head_layers:
-        own["own_layers"] = head_layers
+    layers = request.shared.own_layers(head.name)
+    if layers:
+        own["own_layers"] = layers
     if head.teacher is not None:
         own["teacher"] = head.teacher.provenance()
     mine = head.request.options
@@ -325,8 +311,9 @@ def _announce(
         f"{rows:,} rows, {tokens:,} tokens an epoch, sampled at temperature "
         f"{request.shared.temperature:g}, loss weights {request.shared.loss}"
     )
-    if request.shared.head_layers:
-        say(f"  {request.shared.head_layers} encoder layers of each head's own")
+    deeper = deeper_heads(request.shared)
+    if deeper:
+        say(f"  {deeper}")
     announce_options(request.backbone, options, say)
     for head in heads:
         say(f"  {head.name}: {head.training.facts['rows']:,} rows")
@@ -371,7 +358,7 @@ def _describe_whole(
             for name, head in metas.items()
         },
         max_length=options.max_length,
-        trunk_layers=count_layers(request.backbone) - request.shared.head_layers,
+        trunk_layers=trunk_layers(request.backbone, request.shared, list(metas)),
         validation=figures,
         cost=cost,
         provenance={

@@ -152,6 +152,9 @@ PER_HEAD = (
 )  # fmt: skip
 
 
+Layers = Annotated[int, Field(ge=0)]
+
+
 class SharedOptions(Closed):
     """How tasks that share an encoder are trained together."""
 
@@ -169,12 +172,17 @@ class SharedOptions(Closed):
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
     )
-    head_layers: int = Field(
+    head_layers: Layers | dict[str, Layers] = Field(
         0,
-        ge=0,
         description="Upper encoder layers that each task has a copy of its own of: deeper heads, "
-        "which are computed once a task.",
+        "which are computed once a task. By task, tasks that are not named share all layers.",
     )
+
+    def own_layers(self, task: str) -> int:
+        """Return how many upper encoder layers a task has of its own."""
+        if isinstance(self.head_layers, int):
+            return self.head_layers
+        return self.head_layers.get(task, 0)
 
 
 class TrunkOptions(Closed):

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from transformers import EvalPrediction, Trainer, TrainerControl
 
 from pointsman.data.encode import IGNORED
-from pointsman.models.shared import BALANCE, SPEED
+from pointsman.models.balance import BALANCE, SPEED
 from pointsman.training.average import WeightAverage
 from pointsman.training.batching import LengthGroupedSampler
 from pointsman.training.job import MEAN, Objective

@@ -98,11 +98,14 @@ def test_other_forms_are_near(proven, name, most):
     assert np.abs(logits(torch, rows) - logits(other, rows)).max() < most
 
 
-@pytest.fixture(scope="module")
-def several(backbones, tmp_path_factory):
+UNLIKE = {"intent": 2, "pii": 1, "jailbreak": 0}
+
+
+@pytest.fixture(scope="module", params=[1, UNLIKE], ids=["alike", "unlike"])
+def several(request, backbones, tmp_path_factory):
     specs = {"intent": INTENT, "pii": PII, "jailbreak": JAILBREAK}
     place = tmp_path_factory.mktemp("several") / "bundle"
-    path = make_shared(backbones["modernbert"], specs, place, trunk=1)
+    path = make_shared(backbones["modernbert"], specs, place, trunk=request.param)
     forms = [("onnx", "fp32"), ("openvino", "fp32")]
     export_bundle(path, forms, data=[], force=False, say=lambda line: None)
     return path

@@ -17,6 +17,8 @@ from tests.models.test_network import IDS, MASK, TONE, shake
 MOOD = TONE.model_copy(update={"name": "mood", "labels": ("x", "y")})
 SPECS = {"tone": TONE, "pii": PII, "mood": MOOD}
 OWNERS = torch.tensor([1, 0])
+UNLIKE = ({"tone": 1, "pii": 2, "mood": 0}, {"tone": 2, "pii": 1, "mood": 2})
+ALIKE = {"tone": 1, "pii": 1, "mood": 1}
 
 
 @pytest.fixture(params=FAMILIES)
@@ -42,14 +44,17 @@ def same(one, other):
 def apart(backbone, trunk_layers):
     """Models of one backbone that differ above the trunk, tied together."""
     models = {}
+    depths = trunk_layers if isinstance(trunk_layers, dict) else dict.fromkeys(SPECS, trunk_layers)
     for seed, (name, spec) in enumerate(SPECS.items()):
         models[name] = build_network(backbone, spec, seed=seed).model.eval()
         base = models[name].base_model
         layers = base.layers if hasattr(base, "layers") else base.encoder.layer
         with torch.no_grad():
-            for layer in layers[trunk_layers:]:
+            for layer in layers[depths[name] :]:
                 for parameter in layer.parameters():
                     parameter += 0.05 * torch.randn_like(parameter)
+            if hasattr(base, "final_norm") and depths[name] < len(layers):
+                base.final_norm.weight += 0.3
     with torch.no_grad():
         before = {name: model(IDS, MASK).logits for name, model in models.items()}
     return SharedNetwork(models, SPECS, trunk_layers=trunk_layers), before
@@ -67,15 +72,36 @@ def test_every_head_answers_as_its_own_model(backbone):
     assert not torch.allclose(found["tone"][:, :2], found["mood"])
 
 
-@pytest.mark.parametrize("trunk_layers", [0, 1, 2])
+@pytest.mark.parametrize("trunk_layers", [0, 1, 2, *UNLIKE, ALIKE])
 def test_models_trained_apart_answer_as_before_above_one_trunk(backbone, trunk_layers):
     network, before = apart(backbone, trunk_layers)
     for name, logits in answers(network).items():
         assert same(logits, before[name])
+        assert same(answers(network, heads=[name])[name], before[name])
+
+
+def test_layers_that_no_head_asks_for_are_not_computed(backbone):
+    network, _ = apart(backbone, {"tone": 1, "pii": 2, "mood": 0})
+    called = []
+    place = "layers" if hasattr(network.encoder, "layers") else "layer"
+    for depth, layer in enumerate(getattr(network.encoder, place), start=1):
+        layer.register_forward_pre_hook(lambda module, args, depth=depth: called.append(depth))
+    for heads, depths in ((["mood"], []), (["tone", "mood"], [1]), (["pii"], [1, 2])):
+        answers(network, heads=heads)
+        assert called == depths
+        called.clear()
+
+
+def test_depths_are_one_a_head(backbone):
+    models = {name: build_network(backbone, spec).model for name, spec in SPECS.items()}
+    for wrong in ({"tone": 1}, {**ALIKE, "more": 1}):
+        with pytest.raises(ConfigError, match="trunk layers of tone, pii, mood"):
+            SharedNetwork(models, SPECS, trunk_layers=wrong)
 
 
 def test_a_head_answers_its_own_rows_alone(backbone):
-    for network in (build(backbone), apart(backbone, 1)[0]):
+    networks = [build(backbone), *(apart(backbone, trunk)[0] for trunk in (1, *UNLIKE))]
+    for network in networks:
         whole, mixed = answers(network), answers(network, owners=OWNERS)
         assert list(mixed) == ["tone", "pii"]  # no row is of the third
         assert same(mixed["tone"], whole["tone"][1:])
@@ -93,7 +119,7 @@ def test_no_weight_is_kept_twice(backbone):
     assert sum(t.numel() for t in network.weights().values()) == count_parameters(network)[1]
 
 
-@pytest.mark.parametrize("trunk_layers", [1, 2])
+@pytest.mark.parametrize("trunk_layers", [1, 2, *UNLIKE])
 def test_a_saved_network_comes_back(backbone, trunk_layers, tmp_path):
     network, before = apart(backbone, trunk_layers)
     save_shared(network, tmp_path)
@@ -152,6 +178,10 @@ def test_heads_with_layers_of_their_own_start_alike_and_are_true_models(backbone
         assert same(answers(fresh)["mood"], alone(IDS, MASK).logits)
     with pytest.raises(ConfigError, match="from 0 to 2"):
         build_shared(backbone, SPECS, head_layers=3)
+    deeper = build(backbone, head_layers={"pii": 1})
+    assert deeper.depths == {"tone": 2, "pii": 1, "mood": 2}
+    inner = [name for name in deeper.weights() if name.startswith("heads.") and ".layer" in name]
+    assert inner and all(name.startswith("heads.pii.") for name in inner)
 
 
 def test_lora_adapts_the_layers_of_heads_and_freezing_reaches_them(backbone):

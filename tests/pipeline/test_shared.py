@@ -26,6 +26,7 @@ from pointsman.pipeline.trunk import assemble, train_trunk
 from pointsman.runtime.predictor import load, load_head
 from pointsman.training.config import TrainOptions
 from pointsman.training.rows import Row
+from tests.conftest import FAMILIES
 from tests.runs import (
     COARSE,
     PLACES,
@@ -233,6 +234,24 @@ def test_heads_may_have_encoder_layers_of_their_own(backbones, tmp_path, monkeyp
         assert load_head(bundle, name).predict(TEXTS) == shared.predict(TEXTS)[name]
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_head_may_be_deeper_than_the_others(backbones, tmp_path, monkeypatch, family):
+    monkeypatch.chdir(tmp_path)
+    recipe = write(tmp_path, backbones[family], method="shared", shared={"head_layers": {"pii": 1}})
+    assert "encoder layers: 1 of pii's own" in plan(load_recipe(recipe))[-1]
+    bundle, news = run(recipe, "train.max_steps=3")
+    meta = read_any(bundle)
+    assert meta.trunk_layers == {"pii": 1, "jailbreak": 2} and meta.least_depth() == 1
+    assert "encoder layers: 1 of pii's own" in news
+    assert "layers of their own: 1 of pii; the others share" in (bundle / "README.md").read_text()
+    weights = load_file(bundle / "model.safetensors")
+    inner = [name for name in weights if ".layer" in name and name.startswith("heads.")]
+    assert inner and all(name.startswith("heads.pii.") for name in inner)
+    shared = load(bundle)
+    for name in shared.heads:
+        assert load_head(bundle, name).predict(TEXTS) == shared.predict(TEXTS)[name]
+
+
 def test_one_task_is_the_one_head_case(backbones, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe = write(tmp_path, backbones["roberta"], TASKS[:1], method="shared")
@@ -318,6 +337,8 @@ def test_another_run_is_refused(own):
         ({"method": "shared", "tasks": [task("pii", train={"epochs": 2})]}, "epochs"),
         ({"method": "trunk", "tasks": [task("pii", train={"max_length": 32})]}, "max_length"),
         ({"method": "shared", "shared": {"weights": {"pi": 2}}}, r"weights\.pi"),
+        ({"method": "shared", "shared": {"head_layers": {"pi": 1}}}, r"head_layers\.pi"),
+        ({"method": "shared", "shared": {"head_layers": {"pii": -1}}}, "head_layers"),
         ({"shared": {"temperature": 2}}, "method: shared"),
         ({"method": "shared", "trunk": {"top_layers": 2}}, "method: trunk"),
         ({"method": "sharde"}, "method"),
@@ -347,7 +368,8 @@ def test_the_plan_says_what_becomes_of_the_networks(backbones, tmp_path, monkeyp
     assert "top 3 layers" in plan(load_recipe(recipe))[-1]
     with pytest.raises(ConfigError, match="top_layers of at most 2"):
         run(recipe)
-    deep = write(tmp_path, backbones["bert"], method="shared", shared={"head_layers": 3})
-    with pytest.raises(ConfigError, match="head_layers of at most 2"):
-        run(deep, "output=deep")
+    for layers in (3, {"pii": 3}):
+        deep = write(tmp_path, backbones["bert"], method="shared", shared={"head_layers": layers})
+        with pytest.raises(ConfigError, match="head_layers of at most 2"):
+            run(deep, "output=deep")
     assert not (tmp_path / "run" / "pii").exists() and not (tmp_path / "deep" / "pii").exists()

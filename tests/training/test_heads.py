@@ -9,7 +9,8 @@ from safetensors.numpy import load_file
 
 from pointsman.data.encode import IGNORED
 from pointsman.models.adapters import LoraOptions, merge_lora
-from pointsman.models.shared import MOST, SPEED, Balance, build_shared
+from pointsman.models.balance import MOST, SPEED, Balance
+from pointsman.models.shared import build_shared
 from pointsman.models.weights import find_backbone
 from pointsman.tasks.spec import TaskSpec
 from pointsman.training import trainer

@@ -471,7 +471,9 @@ def make_shared(backbone, path, trunk_layers):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("trunk_layers", [1, 2])
+@pytest.mark.parametrize(
+    "trunk_layers", [1, 2, {"category": 2, "pii": 1, "jailbreak": 2, "intent": 0}]
+)
 def test_heads_that_share_an_encoder_become_whole_models(backbones, tmp_path, family, trunk_layers):
     lines = []
     path = make_shared(backbones[family], tmp_path / "bundle", trunk_layers)
