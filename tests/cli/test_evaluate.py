@@ -7,6 +7,7 @@ import pytest
 
 from pointsman.bundle.layout import read_bundle
 from pointsman.core.types import Prediction
+from pointsman.data.perturb import PERTURBATIONS
 from tests.runs import ATTACK, jailbreak_rows, pii_rows, write_rows
 
 TEXT = "please help Sarah Johnson me b12@example.org Court with the contract card system"
@@ -29,7 +30,7 @@ def test_evaluate_perturbs_as_it_is_asked(pointsman, bundles, labelled, tmp_path
         assert result.code == 0, result.err
         return json.loads((tmp_path / "metrics.json").read_text())
 
-    assert len(figures()["perturbations"]) == 12
+    assert list(figures()["perturbations"]) == list(PERTURBATIONS)
     out = pointsman("evaluate", bundles[0], "--data", labelled, "-o", tmp_path).out
     assert "homoglyphs" in out and "kind: injection" in out
     assert "perturbations" not in figures("--no-perturb")
