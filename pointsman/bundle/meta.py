@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from pointsman.core.config import Closed
 from pointsman.tasks.spec import TaskSpec
@@ -102,7 +102,7 @@ class SharedMeta(Closed):
         min_length=1, description="What each head says of itself, in the order of the outputs."
     )
     max_length: int = Field(description="Longest window, in tokens.")
-    trunk_layers: Annotated[int, Field(ge=0)] | dict[str, Annotated[int, Field(ge=0)]] = Field(
+    trunk_layers: NonNegativeInt | dict[str, NonNegativeInt] = Field(
         description="Encoder layers that are computed once; those above are each head's own. "
         "By head, where heads differ."
     )

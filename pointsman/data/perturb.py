@@ -169,6 +169,11 @@ def _words(text: str, spans: Sequence[Span]) -> list[Bounds]:
     return found
 
 
+def _inside(spans: Sequence[Span]) -> set[int]:
+    """Return the places of all code points that stand in a span."""
+    return {i for span in spans for i in range(span.start, span.end)}
+
+
 def _share(size: int, share: float, most: int) -> int:
     """Return how many of `size` things are changed: at least one, at most `most`."""
     return min(most, max(1, round(size * share)))
@@ -241,7 +246,7 @@ def _mixed(text: str, _spans: Sequence[Span], draw: random.Random, _prose: Prose
 def _no_punctuation(
     text: str, spans: Sequence[Span], _draw: random.Random, _prose: Prose
 ) -> Rewrite:
-    kept = {i for span in spans for i in range(span.start, span.end)}
+    kept = _inside(spans)
     marks = [unicodedata.category(c).startswith("P") and i not in kept for i, c in enumerate(text)]
     pieces = list(text)
     for is_mark, places in groupby(range(len(text)), key=marks.__getitem__):
@@ -304,7 +309,7 @@ def _special_tokens(
     text: str, spans: Sequence[Span], draw: random.Random, _prose: Prose
 ) -> Rewrite:
     token = draw.choice(SPECIAL_TOKENS)
-    inside = {i for span in spans for i in range(span.start, span.end)}
+    inside = _inside(spans)
     pieces = list(text)
     for word in _WORD.finditer(text):
         blank = word.end()

@@ -8,6 +8,7 @@ alone, and the layers' own code computes attention.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +181,14 @@ class SharedNetwork(nn.Module):
     ) -> dict[int, torch.Tensor]:
         """Return the hidden states after so many common layers, for each depth."""
         at = {0: hidden}
-        for depth, layer in enumerate(getattr(self.encoder, self._place), start=1):
-            if depth > max(depths, default=0):
-                break
+        needed = islice(getattr(self.encoder, self._place), max(depths, default=0))
+        for depth, layer in enumerate(needed, start=1):
             hidden = step(layer, hidden)
             if depth in depths:
                 at[depth] = hidden
-        if hasattr(self.encoder, "final_norm"):
-            at = {
-                depth: self.encoder.final_norm(states) if self._whole(depth) else states
-                for depth, states in at.items()
-            }
+        last = int(self.config.num_hidden_layers)
+        if last in at and hasattr(self.encoder, "final_norm"):
+            at[last] = self.encoder.final_norm(at[last])
         return at
 
     def _answer(

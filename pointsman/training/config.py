@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from pointsman.core.config import Closed, suggest
 from pointsman.data.perturb import PERTURBATIONS
@@ -152,9 +152,6 @@ PER_HEAD = (
 )  # fmt: skip
 
 
-Layers = Annotated[int, Field(ge=0)]
-
-
 class SharedOptions(Closed):
     """How tasks that share an encoder are trained together."""
 
@@ -172,7 +169,7 @@ class SharedOptions(Closed):
     weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Task -> weight of its loss; 1 where none is given."
     )
-    head_layers: Layers | dict[str, Layers] = Field(
+    head_layers: NonNegativeInt | dict[str, NonNegativeInt] = Field(
         0,
         description="Upper encoder layers that each task has a copy of its own of: deeper heads, "
         "which are computed once a task. By task, tasks that are not named share all layers.",
